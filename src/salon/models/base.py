@@ -1,0 +1,148 @@
+"""The contract of recommenders: data in, preferences out; a query carries the history it is about."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from salon.arrays import block_size, blocks, top_k
+from salon.component import Component
+from salon.data import Dataset, Holdout, Queries
+from salon.encode.base import FeatureSet
+from salon.errors import DataError, SettingError
+from salon.types import BoolArray, FloatArray, IntArray, TopK
+
+
+class Recommender(Component, ABC):
+    """Learns from a dataset and scores every item for every query.
+
+    A subclass writes `_fit`, which returns what was learned (attribute names ending in "_"), and `_score`.
+    Everything else (checking, blocks, exclusions, padding) is written once, here.
+    """
+
+    kind = "model"
+    needs_features: ClassVar[bool] = False
+    """Whether `fit` needs item features."""
+    handles_cold_items: ClassVar[bool] = False
+    """Whether an item without any action can be recommended."""
+    handles_cold_users: ClassVar[bool] = False
+    """Whether a history that was not in the training data is answered from its items."""
+
+    n_items_: int
+
+    def fit(
+        self,
+        data: Dataset,
+        items: FeatureSet | None = None,
+        *,
+        rng: np.random.Generator | int | None = None,
+        validation: Holdout | None = None,
+    ) -> Self:
+        """Learns from `data`; twice equals once, and a failed fit leaves the object as it was.
+
+        Args:
+            data: Items, events and users.
+            items: Features of the items, rows as in `data.items`.
+            rng: A seed or generator; the default is seed 0.
+            validation: Questions for models that choose settings or stop early; without it they hold out some of `data`.
+
+        Raises:
+            DataError: There are no positive actions, or features are missing or do not fit.
+        """
+        if self.needs_features and not items:
+            raise DataError(f"{type(self).__name__} needs item features.", hint="Declare text, image or other media.")
+        if items is not None and len(items) and items.n_items != data.n_items:
+            raise DataError(f"Features of {items.n_items} items for a catalogue of {data.n_items}.")
+        learned = self._fit(data, items or FeatureSet({}, data.n_items), np.random.default_rng(rng or 0), validation)
+        for name in [n for n in vars(self) if n.endswith("_")]:
+            delattr(self, name)
+        return self.restore({"n_items_": data.n_items, **learned})
+
+    @abstractmethod
+    def _fit(
+        self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
+    ) -> dict[str, Any]:
+        """What was learned, by attribute name; `self` is not changed."""
+
+    @abstractmethod
+    def _score(self, queries: Queries) -> FloatArray:
+        """(n, items) float scores; -inf for items that this model cannot score."""
+
+    def score(self, queries: Queries) -> FloatArray:
+        """(n, items) float32 scores, higher is better; -inf for items that this model cannot score.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+            DataError: A query names an item row outside the catalogue.
+        """
+        self.check_fitted()
+        if len(queries.items) and not 0 <= queries.items.min() <= queries.items.max() < self.n_items_:
+            raise DataError(f"A query names item row {int(queries.items.max())} of {self.n_items_}.")
+        return np.asarray(self._score(queries), dtype=np.float32)
+
+    def recommend(
+        self,
+        queries: Queries,
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        allow: BoolArray | None = None,
+    ) -> TopK:
+        """The k best items per query.
+
+        Args:
+            queries: The histories, n of them.
+            k: How many, at least 1; rows run short when fewer items are allowed.
+            exclude_seen: Leave out the items of the history.
+            allow: (items,) or (n, items) bool, the items that may be recommended.
+
+        Returns:
+            ids (n, k) and scores (n, k), short rows padded with -1 and -inf.
+        """
+        if k < 1:
+            raise SettingError(f"k is {k}.", hint="Ask for at least one item.")
+        self.check_fitted()
+        found = []
+        for rows in blocks(len(queries), block_size(self.n_items_)):
+            part = queries.take(rows)
+            scores = self.score(part)
+            if exclude_seen:
+                scores[part.row_of(), part.items] = -np.inf
+            if allow is not None:
+                scores[~(allow if allow.ndim == 1 else allow[rows]) & np.ones_like(scores, bool)] = -np.inf
+            found.append(top_k(scores, k))
+        if not found:
+            return TopK(np.zeros((0, k), np.int64), np.zeros((0, k), np.float32))
+        return TopK(np.concatenate([f.ids for f in found]), np.concatenate([f.scores for f in found]))
+
+    def similar(self, items: IntArray, k: int = 10, *, allow: BoolArray | None = None) -> TopK:
+        """The k items most like each given item: what this model recommends to someone who liked only that one."""
+        return self.recommend(Queries.from_lists([[int(i)] for i in items]), k, allow=allow)
+
+
+class VectorRecommender(Recommender):
+    """A recommender whose score is a product of two vectors, so that an index can search it."""
+
+    metric: ClassVar[str] = "dot"
+
+    @abstractmethod
+    def user_vectors(self, queries: Queries) -> FloatArray:
+        """(n, d) float32."""
+
+    @abstractmethod
+    def item_vectors(self) -> FloatArray:
+        """(items, d) float32."""
+
+    def _score(self, queries: Queries) -> FloatArray:
+        scores: FloatArray = self.user_vectors(queries) @ self.item_vectors().T
+        return scores
+
+
+class RatingPredictor(Recommender):
+    """A recommender that also predicts explicit ratings."""
+
+    @abstractmethod
+    def predict(self, queries: Queries, items: IntArray) -> FloatArray:
+        """(n,) float32 predicted rating of items[i] by query i."""
