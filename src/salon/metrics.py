@@ -40,7 +40,7 @@ def recall(hits: BoolArray, relevant: IntArray, k: int) -> FloatArray:
 
 
 def ndcg(hits: BoolArray, relevant: IntArray, k: int) -> FloatArray:
-    """(n,) normalised discounted cumulative gain; the ideal list has min(k, relevant) hits (Järvelin, Kekäläinen 2002)."""
+    """(n,) normalised discounted cumulative gain; the ideal is min(k, relevant) hits (Järvelin, Kekäläinen 2002)."""
     discount = 1.0 / np.log2(np.arange(2, k + 2))
     width = min(k, hits.shape[1])
     gained = hits[:, :width] @ discount[:width]

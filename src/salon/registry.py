@@ -58,7 +58,7 @@ def resolve(kind: str, name: str) -> type[Any]:
         raise SettingError(f"There is no {kind} named {name!r}.", hint=did_you_mean(name, known))
     module, _, attribute = known[name].partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+        return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"The {kind} {name!r} needs the package {error.name!r}.", hint=f"Run: pip install {error.name}"

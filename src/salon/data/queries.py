@@ -75,7 +75,7 @@ class Queries:
         """
         users = np.asarray(users, np.int64)
         rows: IntArray = events.in_order()
-        wanted = np.full(max(int(events.users.max(initial=-1)), int(users.max(initial=-1))) + 1, -1, np.int64)
+        wanted: IntArray = np.full(max(int(events.users.max(initial=-1)), int(users.max(initial=-1))) + 1, -1, np.int64)
         wanted[users] = np.arange(len(users))
         rows = rows[(wanted[events.users[rows]] >= 0) & ~events.shown[rows]]
         owner, items, weights = wanted[events.users[rows]], events.items[rows], events.weights[rows]
@@ -168,7 +168,8 @@ class Holdout:
     Attributes:
         queries: The histories that may be seen.
         targets: (n, items) sparse, 1 where the item was acted on later.
-        exclude: (n, items) sparse, further items that must not be ranked (such as those of validation at test), or None.
+        exclude: (n, items) sparse, further items that must not be ranked, such as those of validation at test, or
+            None.
         candidates: (items,) bool, the items that are ranked, or None for all.
         ratings: (n, items) sparse explicit ratings of the targets, or None.
     """

@@ -58,7 +58,7 @@ class Features:
         """Raises FingerprintError unless both were made by the same encoder."""
         if (self.fingerprint, self.dim) != (other.fingerprint, other.dim):
             raise FingerprintError(
-                f"Vectors of {other.fingerprint!r} ({other.dim}) cannot join those of {self.fingerprint!r} ({self.dim}).",
+                f"Vectors of {other.fingerprint!r} ({other.dim}-d) cannot join {self.fingerprint!r} ({self.dim}-d).",
                 hint="Encode both with the same encoder and settings.",
             )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -46,7 +47,8 @@ class Recommender(Component, ABC):
             data: Items, events and users.
             items: Features of the items, rows as in `data.items`.
             rng: A seed or generator; the default is seed 0.
-            validation: Questions for models that choose settings or stop early; without it they hold out some of `data`.
+            validation: Questions for models that choose settings or stop early; without it they hold out part of
+                `data`.
 
         Raises:
             DataError: There are no positive actions, or features are missing or do not fit.
@@ -120,6 +122,31 @@ class Recommender(Component, ABC):
     def similar(self, items: IntArray, k: int = 10, *, allow: BoolArray | None = None) -> TopK:
         """The k items most like each given item: what this model recommends to someone who liked only that one."""
         return self.recommend(Queries.from_lists([[int(i)] for i in items]), k, allow=allow)
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """Scores of one target item per query, split into what each action of the history adds.
+
+    Attributes:
+        values: (actions, parts) float32; row a belongs to action a of the queries (`Queries.items[a]`).
+        parts: What the columns are: "clicks" and the modalities, or one name where a model knows no modalities.
+        rest: (n,) float32, what no action explains, such as a bias or the profile of the person.
+
+    The score of query i is `values` summed over its actions and all parts, plus `rest[i]`.
+    """
+
+    values: FloatArray
+    parts: tuple[str, ...]
+    rest: FloatArray
+
+
+@runtime_checkable
+class Explainable(Protocol):
+    """A recommender that can split its scores exactly."""
+
+    def contributions(self, queries: Queries, targets: IntArray) -> Contributions:
+        """The split of score(queries)[i, targets[i]] for every query i; targets is (n,) int."""
 
 
 class VectorRecommender(Recommender):
