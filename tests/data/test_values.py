@@ -1,0 +1,153 @@
+"""The values that travel: ids, fields, events, histories, datasets."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from salon.data import Dataset, Events, Field, IdMap, Items, Queries, Users
+from salon.data.queries import merge_repeats
+from salon.data.tables import read_dataset_folder, write_dataset
+from salon.errors import ArtifactError, DataError, UnknownIdError
+
+ACTIONS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(-3, 3), st.integers(0, 9)), max_size=40)
+
+
+def events_of(rows: list[tuple[int, int, int, int]]) -> Events:
+    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
+    return Events.of(columns[0], columns[1], weights=columns[2], times=columns[3])
+
+
+def test_duplicate_and_empty_ids_are_named() -> None:
+    with pytest.raises(DataError, match="'b' comes more than once"):
+        IdMap(["a", "b", "b"])
+    with pytest.raises(DataError, match="has 0 characters"):
+        IdMap(["a", ""])
+
+
+def test_unknown_id_is_suggested() -> None:
+    with pytest.raises(UnknownIdError, match=r"no user 'anna'.*Did you mean 'anne'"):
+        IdMap(["anne", "bob"], what="user").index(["anna"])
+    assert IdMap(["a"]).index(["a", "z"], on_unknown="skip").tolist() == [0, -1]
+
+
+def test_missing_values_are_masked_never_zero() -> None:
+    assert Field.of("t", "text", ["a", None, " "]).present.tolist() == [True, False, False]
+    assert Field.of("c", "category", [["x", "x"], [], None]).values == (("x",), (), ())
+    number = Field.of("n", "number", [1, None, "nan"])
+    assert number.present.tolist() == [True, False, False]
+    vector = Field.of("v", "vector", [[1, 2], None, [float("nan"), 1]])
+    assert vector.present.tolist() == [True, False, False]
+
+
+def test_wrong_numbers_and_vectors_are_named() -> None:
+    with pytest.raises(DataError, match="'price' is declared a number"):
+        Field.of("price", "number", ["cheap"])
+    with pytest.raises(DataError, match=r"different lengths \[1, 2\]"):
+        Field.of("v", "vector", [[1], [1, 2]])
+
+
+@given(ACTIONS, st.sampled_from(["max", "sum", "last"]))
+def test_repeats_merge_as_the_rule_says(rows: list[tuple[int, int, int, int]], rule: str) -> None:
+    data = Dataset(Items(IdMap("abcdef")), events_of(rows), Users(IdMap("uvwxy", what="user")), rule)
+    ordered = sorted(range(len(rows)), key=lambda i: (rows[i][0], rows[i][3], i))
+    expected: dict[tuple[int, int], float] = {}
+    for i in ordered:
+        user, item, weight, _ = rows[i]
+        old = expected.pop((user, item), None)
+        if old is None or rule == "last":
+            merged = float(weight)
+        elif rule == "sum":
+            merged = old + weight
+        else:
+            merged = weight if abs(weight) >= abs(old) else old
+        expected[user, item] = merged
+    queries = data.queries()
+    found = dict(zip(zip(queries.row_of(), queries.items, strict=True), queries.weights, strict=True))
+    assert {(int(u), int(i)): float(w) for (u, i), w in found.items()} == expected
+    assert [(int(u), int(i)) for u, i in found] == sorted(expected, key=lambda key: key[0])
+    assert data.positives().nnz == sum(w > 0 for w in expected.values())
+
+
+@given(ACTIONS, st.lists(st.integers(0, 4), max_size=6))
+def test_taking_queries_equals_taking_lists(rows: list[tuple[int, int, int, int]], picks: list[int]) -> None:
+    data = Dataset(Items(IdMap("abcdef")), events_of(rows), Users(IdMap("uvwxy", what="user")))
+    queries = data.queries()
+    histories = [queries.items[queries.indptr[i] : queries.indptr[i + 1]].tolist() for i in range(5)]
+    taken = queries.take(np.array(picks, np.int64))
+    assert [taken.items[taken.indptr[j] : taken.indptr[j + 1]].tolist() for j in range(len(picks))] == [
+        histories[i] for i in picks
+    ]
+    ranks = taken.recency_rank()
+    for j in range(len(picks)):
+        part = ranks[taken.indptr[j] : taken.indptr[j + 1]].tolist()
+        assert part == list(range(len(part)))[::-1]
+
+
+def test_lists_keep_the_last_place_of_a_repeat() -> None:
+    assert Queries.from_lists([[1, 2, 1], []]).items.tolist() == [2, 1]
+
+
+def test_unknown_rule_is_an_error() -> None:
+    one = np.zeros(1, np.int64)
+    with pytest.raises(DataError, match="rule 'best'"):
+        merge_repeats(one, one, np.ones(1), "best")
+
+
+def test_event_outside_the_catalogue_is_an_error() -> None:
+    with pytest.raises(DataError, match="item row 7"):
+        Dataset.of(Events.of([0], [7]), 1, 3)
+
+
+def test_a_person_with_a_profile_is_a_row_of_attributes() -> None:
+    fields = {
+        "job": Field.of("job", "category", [["nurse"], ["cook"], []]),
+        "age": Field.of("age", "number", [20.0, 40.0, np.nan]),
+    }
+    users = Users(IdMap("abc", what="user"), fields)
+    profiles = Dataset(Items(IdMap("x")), Events.of([0], [0]), users).profiles()
+    assert profiles is not None
+    dense = profiles.matrix.toarray()
+    assert dense[2].sum() == 0
+    row = profiles.row({"job": "cook", "age": "39"}).toarray()[0]
+    assert {profiles.names[i] for i in np.flatnonzero(row)} >= {"job=cook"}
+    assert row.sum() == 2
+    with pytest.raises(DataError, match="job=nurze"):
+        profiles.row({"job": "nurze"})
+
+
+def full_dataset() -> Dataset:
+    fields = {
+        "name": Field.of("name", "text", ["灯", None, 'c,"d"']),
+        "photo": Field.of("photo", "image", ["a.png", None, None]),
+        "tags": Field.of("tags", "category", [["x", "y"], [], ["z"]]),
+        "price": Field.of("price", "number", [1.5, None, 3]),
+        "emb": Field.of("emb", "vector", [[1, 2], None, [3, 4]]),
+    }
+    events = Events.of([0, 1], [2, 0], weights=[1, -1], times=[3, 4], texts=("good", None), context={"day": ["a", "b"]})
+    users = Users(IdMap(["ü/1", "🙂"], what="user"), {"sex": Field.of("sex", "category", [["f"], []])})
+    return Dataset(Items(IdMap(["a", "b/c", "d"]), fields, Path("media")), events, users, "sum")
+
+
+def test_a_dataset_round_trips_through_parquet(tmp_path: Path) -> None:
+    data = full_dataset()
+    write_dataset(tmp_path, data)
+    back = read_dataset_folder(tmp_path)
+    assert back.items.ids == data.items.ids
+    assert back.users.ids == data.users.ids
+    assert back.items.root == data.items.root
+    assert back.repeat == "sum"
+    for mine, theirs in ((data.items, back.items), (data.users, back.users)):
+        assert all(column.equals(theirs[name]) for name, column in mine.fields.items())
+    assert back.events.texts == data.events.texts
+    assert back.events.weights.tolist() == [1, -1]
+    assert back.events.context["day"].tolist() == ["a", "b"]
+
+
+def test_damaged_tables_are_named(tmp_path: Path) -> None:
+    write_dataset(tmp_path, full_dataset())
+    (tmp_path / "events.parquet").write_bytes(b"PAR1broken")
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        read_dataset_folder(tmp_path)
