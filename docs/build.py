@@ -1,0 +1,92 @@
+"""Writes docs/reference from the code; `--check` only says whether it is up to date."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import typer
+
+from salon import registry
+from salon.cli.main import app
+from salon.config import Settings, describe
+from salon.data.sources import EventsSource, ItemsSource, UsersSource
+from salon.errors import SalonError
+from salon.pipeline_shop import EncodeSection
+
+FOLDER = Path(__file__).resolve().parent / "reference"
+NOTE = "<!-- Written by docs/build.py from the code; do not edit. -->\n"
+
+
+def settings_table(cls: type[Settings]) -> list[str]:
+    rows = [f"| `{name}` | `{default}` | {text} |" for name, default, text in describe(cls)]
+    return ["| setting | default | what it does |", "|---|---|---|", *rows, ""] if rows else ["No settings.", ""]
+
+
+def components() -> str:
+    lines = ["# Components", ""]
+    for kind in registry.KINDS:
+        lines += [f"## {kind.capitalize()}s", ""]
+        for name in registry.names(kind):
+            cls = registry.resolve(kind, name)
+            about = (cls.__doc__ or "").strip().splitlines()[0]
+            lines += [f"### `{name}`", "", about, "", *settings_table(cls.settings_class())]
+    return "\n".join(lines)
+
+
+def catalogue() -> str:
+    sections = {"items": ItemsSource, "events": EventsSource, "users": UsersSource, "encode": EncodeSection}
+    lines = ["# The catalogue file", "", "One TOML file describes a catalogue. An unknown key is an error.", ""]
+    for name, cls in sections.items():
+        lines += [f"## [{name}]", "", " ".join((cls.__doc__ or "").split()), "", *settings_table(cls)]
+    lines += ["## [fuse] and [model]", "", "A `name` and the settings of that component: see components.md.", ""]
+    return "\n".join(lines)
+
+
+def commands() -> str:
+    lines = ["# The command line", ""]
+    group = typer.main.get_command(app)
+    context = typer.Context(group, info_name="salon", terminal_width=100, max_content_width=100)
+    assert isinstance(context, click.Context) or hasattr(context, "command")
+    for name in sorted(group.commands):  # type: ignore[attr-defined]
+        command = group.commands[name]  # type: ignore[attr-defined]
+        inner = typer.Context(command, info_name=name, parent=context, terminal_width=100, max_content_width=100)
+        lines += [f"## salon {name}", "", "```text", command.get_help(inner).strip(), "```", ""]
+    return "\n".join(lines)
+
+
+def errors() -> str:
+    def all_of(cls: type[SalonError]) -> list[type[SalonError]]:
+        return [cls, *(e for sub in cls.__subclasses__() for e in all_of(sub))]
+
+    lines = ["# Errors", "", "| error | code | HTTP status | retryable | when |", "|---|---|--:|---|---|"]
+    for cls in all_of(SalonError):
+        about = (cls.__doc__ or "").strip().splitlines()[0]
+        retry = "yes" if cls.retryable else "no"
+        lines.append(f"| {cls.__name__} | `{cls.code}` | {cls.status} | {retry} | {about} |")
+    return "\n".join([*lines, ""])
+
+
+def pages() -> dict[str, str]:
+    made = {"components.md": components(), "catalogue.md": catalogue(), "commands.md": commands(), "errors.md": errors()}
+    return {name: NOTE + "\n".join(line.rstrip() for line in text.splitlines()) + "\n" for name, text in made.items()}
+
+
+def main() -> int:
+    FOLDER.mkdir(exist_ok=True)
+    stale = []
+    for name, text in pages().items():
+        path = FOLDER / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                path.write_text(text, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        sys.stderr.write(f"Stale: {', '.join(stale)}. Run: make docs\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""The verb that lists what there is: components and their settings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from salon import registry
+from salon.cli.show import Json, emit, say, table
+from salon.component import Component
+from salon.config import describe
+from salon.errors import SettingError, did_you_mean
+
+
+def list_components(
+    kind: Annotated[str, typer.Argument(help="encoder, fuser, model or index; empty for all.")] = "",
+    name: Annotated[str, typer.Argument(help="One component, to see its settings.")] = "",
+    json: Json = "",
+) -> None:
+    """List encoders, fusers, models and indexes, plugins included, or the settings of one of them.
+
+    Example: salon list model linear
+    """
+    if kind and kind not in registry.KINDS:
+        raise SettingError(f"There is no kind {kind!r}.", hint=did_you_mean(kind, registry.KINDS))
+    if name:
+        _one(kind, name, json)
+        return
+    found = {
+        k: {n: _line(registry.resolve(k, n)) for n in registry.names(k)} for k in registry.KINDS if kind in ("", k)
+    }
+    if not emit(found, json):
+        for k, components in found.items():
+            table(f"{k}s", ["name", "what it is"], list(components.items()))
+            say("")
+
+
+def _line(cls: type[Component]) -> str:
+    return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+def _one(kind: str, name: str, json: str) -> None:
+    cls = registry.resolve(kind, name)
+    settings = describe(cls.settings_class())
+    plain = [{"setting": s, "default": d, "help": h} for s, d, h in settings]
+    if not emit({"name": name, "kind": kind, "about": (cls.__doc__ or "").strip(), "settings": plain}, json):
+        say(f"{name} ({kind}): {_line(cls)}\n")
+        table("", ["setting", "default", "what it does"], settings)

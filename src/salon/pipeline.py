@@ -1,0 +1,340 @@
+"""The whole way in one object: read, check, encode, fuse, fit, recommend, explain, save.
+
+shop = Pipeline.read("shop.toml").encode().fit()
+shop.recommend(users=["42"], k=10)
+shop.save("model/")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from salon.artifacts import read_state, reading, write_state, writing
+from salon.component import read_component
+from salon.data import Dataset, Holdout, Queries
+from salon.data.read import ReadResult, read_dataset
+from salon.data.tables import read_dataset_folder, write_dataset
+from salon.encode.base import Features, FeatureSet
+from salon.errors import DataError, NotFittedError, SettingError
+from salon.explain import explain
+from salon.fuse.base import Fuser
+from salon.models.base import Recommender
+from salon.models.popular import Popular
+from salon.pipeline_answers import Answer, Explanation, Suggestion, explanation
+from salon.pipeline_encode import Encoded, encode_dataset
+from salon.pipeline_shop import Shop, read_shop, shop_from_json, shop_json
+from salon.quality import QualityReport, check_quality
+from salon.registry import name_of
+from salon.types import BoolArray, IntArray, Progress, TopK
+
+POPULAR = "popular"
+"""The source of items where the model has no answer."""
+
+
+class Pipeline:
+    """A catalogue and what is learned from it.
+
+    Args:
+        shop: The settings of the catalogue file.
+        read: Its tables.
+        base: Folder of the catalogue file.
+
+    Attributes:
+        encoded: The vectors of the media, after `encode`.
+        fuser: The fitted fuser, after `fit`.
+        model: The fitted model, after `fit`.
+        fallback: What answers where the model cannot, after `fit`.
+    """
+
+    def __init__(self, shop: Shop, read: ReadResult, base: Path) -> None:
+        self.shop = shop
+        self.read_result = read
+        self.base = base
+        self.encoded: Encoded | None = None
+        self.fuser: Fuser | None = None
+        self.model: Recommender | None = None
+        self.fallback: Popular | None = None
+
+    @classmethod
+    def read(cls, path: Path | str) -> Self:
+        """Reads a catalogue file and the tables it names.
+
+        Raises:
+            SettingError: The file has an unknown key or value.
+            DataError: A table cannot be used at all.
+        """
+        path = Path(path)
+        shop = read_shop(path)
+        return cls(shop, read_dataset(shop.items, shop.events, shop.users, path.parent), path.parent)
+
+    @property
+    def dataset(self) -> Dataset:
+        """What was read."""
+        return self.read_result.dataset
+
+    @property
+    def features(self) -> FeatureSet:
+        """The vectors of the media.
+
+        Raises:
+            NotFittedError: `encode` was not called.
+        """
+        if self.encoded is None:
+            raise NotFittedError("This pipeline has no vectors yet.", hint="Call encode() or fit() first.")
+        return self.encoded.features
+
+    @property
+    def fitted(self) -> Recommender:
+        """The fitted model.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+        """
+        if self.model is None:
+            raise NotFittedError("This pipeline has no model yet.", hint="Call fit() first, or load a saved one.")
+        return self.model
+
+    def encode(self, progress: Progress | None = None) -> Self:
+        """Turns the media into vectors; vectors already in the cache are not made again."""
+        self.encoded = encode_dataset(self.shop.encode, self.dataset, progress)
+        return self
+
+    def check(self) -> QualityReport:
+        """The report on the data; with the vectors, if `encode` was called."""
+        encoded = self.encoded
+        features, problems = (encoded.features, encoded.problems) if encoded else (None, ())
+        return check_quality(self.dataset, features, problems)
+
+    def fit(
+        self,
+        *,
+        train: Dataset | None = None,
+        validation: Holdout | None = None,
+        rng: int | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learns tastes, encoding first if that was not done.
+
+        Args:
+            train: What to learn from instead of all events, such as the training part of a split.
+            validation: Questions for models that choose settings; without it they hold out part of the training data.
+            rng: Seed; default 0.
+            progress: Called while media are encoded.
+        """
+        if not len(self.dataset.events):
+            raise DataError("There are no events to learn from.", hint="Name a table under [events].")
+        if self.encoded is None:
+            self.encode(progress)
+        data = train or self.dataset
+        features = self.features_for(data)
+        fuser = self.shop.fuser().fit(features, data.events, rng=np.random.default_rng(rng or 0))
+        model = self.shop.recommender()
+        model.fit(data, fuser.transform(features), rng=rng, validation=validation)
+        self.fallback = Popular().fit(data)
+        self.fuser, self.model = fuser, model
+        return self
+
+    def features_for(self, train: Dataset) -> FeatureSet:
+        """The vectors, with reviews pooled from the events of `train` alone."""
+        assert self.encoded is not None
+        return self.encoded.with_reviews(train)
+
+    # -- questions ---------------------------------------------------------------------------------------------------
+
+    def queries(
+        self,
+        users: Sequence[str] | None = None,
+        histories: Sequence[Sequence[str]] | None = None,
+        profile: Mapping[str, str] | None = None,
+    ) -> Queries:
+        """Known users by id, or histories of item ids (oldest first) of people who are in no table.
+
+        Raises:
+            SettingError: Both or neither is given.
+            UnknownIdError: A user or an item is unknown.
+        """
+        if (users is None) == (histories is None):
+            raise SettingError("Give either users or histories.", hint="A history is a list of item ids.")
+        if users is not None:
+            queries = self.dataset.queries(np.unique(self.dataset.users.ids.index(users)))
+            order = np.searchsorted(queries.users, self.dataset.users.ids.index(users))
+            queries = queries.take(order)
+        else:
+            rows = [self.dataset.items.ids.index(list(history)).tolist() for history in histories or ()]
+            queries = Queries.from_lists(rows)
+        return self._with_profile(queries, profile) if profile else queries
+
+    def _with_profile(self, queries: Queries, profile: Mapping[str, str]) -> Queries:
+        profiles = self.dataset.profiles()
+        if profiles is None:
+            raise DataError("The catalogue declares no user attributes.", hint="Name them under [users].")
+        row = profiles.row(profile)
+        return replace(queries, profiles=row[np.zeros(len(queries), np.int64)])
+
+    def recommend(
+        self,
+        users: Sequence[str] | None = None,
+        histories: Sequence[Sequence[str]] | None = None,
+        *,
+        k: int = 10,
+        profile: Mapping[str, str] | None = None,
+        exclude: Sequence[str] = (),
+        explained: bool = False,
+        language: str = "en",
+    ) -> list[Answer]:
+        """The k best items for each person; items of the history are never among them.
+
+        Args:
+            users: Ids of known users.
+            histories: Lists of item ids, for people who are in no table.
+            k: How many items.
+            profile: Attributes of a person without a row in the user table.
+            exclude: Ids of items to leave out.
+            explained: Whether each item comes with its explanation.
+            language: Of the explanations: "en" or "zh".
+        """
+        queries = self.queries(users, histories, profile)
+        allow = np.ones(self.dataset.n_items, bool)
+        allow[self.dataset.items.ids.index(list(exclude))] = False
+        found = self.rank(queries, k, allow)
+        return [self._answer(queries, found, row, explained, language) for row in range(len(queries))]
+
+    def rank(self, queries: Queries, k: int, allow: BoolArray | None = None) -> TopK:
+        """Rows of the k best items, from the model first and from the fallback where it has no answer."""
+        model = self.fitted
+        assert self.fallback is not None
+        found = model.recommend(queries, k, allow=allow)
+        fallback = self.fallback.recommend(queries, k, allow=allow)
+        ids, scores, sources = found.ids.copy(), found.scores.copy(), np.zeros(found.ids.shape, np.int8)
+        liked = np.bincount(queries.row_of()[queries.weights > 0], minlength=len(queries)) > 0
+        known = liked if queries.profiles is None else liked | (np.diff(queries.profiles.indptr) > 0)
+        ids[~known], scores[~known] = -1, -np.inf
+        for row in np.flatnonzero((ids < 0).any(axis=1)):
+            _fill(ids[row], scores[row], sources[row], fallback.ids[row], fallback.scores[row])
+        return TopK(ids, scores, sources, (name_of("model", type(model)), POPULAR))
+
+    def _answer(self, queries: Queries, found: TopK, row: int, explained: bool, language: str) -> Answer:
+        items = self.dataset.items
+        query = queries.take(np.array([row]))
+        user = int(query.users[0])
+        places = [j for j in range(found.k) if found.ids[row, j] >= 0]
+        whys: dict[int, Explanation] = {}
+        if explained:
+            whys = self._explanations(query, found, row, places, language)
+        suggestions = tuple(
+            Suggestion(
+                items.ids[int(found.ids[row, j])],
+                items.title(int(found.ids[row, j])),
+                float(found.scores[row, j]),
+                found.source(row, j),
+                whys.get(j),
+            )
+            for j in places
+        )
+        history = tuple(items.ids[int(i)] for i in query.items)
+        return Answer(self.dataset.users.ids[user] if user >= 0 else "history", history, suggestions)
+
+    def _explanations(
+        self, query: Queries, found: TopK, row: int, places: list[int], language: str
+    ) -> dict[int, Explanation]:
+        told = {}
+        for source, model in ((0, self.fitted), (1, self.fallback)):
+            mine = [j for j in places if found.sources is not None and found.sources[row, j] == source]
+            if mine and model is not None:
+                copies = query.take(np.zeros(len(mine), np.int64))
+                evidence = explain(model, copies, found.ids[row, mine])
+                name = found.source_names[source]
+                for j, one in zip(mine, evidence, strict=True):
+                    told[j] = explanation(one, self.dataset.items, source=name, language=language)
+        return told
+
+    def similar(self, items: Sequence[str], *, k: int = 10) -> list[Answer]:
+        """The k items most like each given item."""
+        rows = self.dataset.items.ids.index(list(items))
+        found = self.fitted.similar(rows, k)
+        name = name_of("model", type(self.fitted))
+        found = TopK(found.ids, found.scores, None, (name,))
+        queries = Queries.from_lists([[int(i)] for i in rows])
+        return [replace(self._answer(queries, found, i, False, "en"), who=items[i]) for i in range(len(items))]
+
+    def explain(
+        self,
+        item: str,
+        *,
+        user: str | None = None,
+        history: Sequence[str] | None = None,
+        language: str = "en",
+    ) -> Explanation:
+        """Why `item` has its score for a known user or for a history."""
+        queries = self.queries([user] if user is not None else None, [history] if history is not None else None)
+        target = self.dataset.items.ids.index([item])
+        (evidence,) = explain(self.fitted, queries, target)
+        return explanation(evidence, self.dataset.items, source=name_of("model", type(self.fitted)), language=language)
+
+    # -- saving ------------------------------------------------------------------------------------------------------
+
+    def save(self, path: Path | str) -> None:
+        """Writes everything that `load` needs into one artefact folder."""
+        model = self.fitted
+        assert self.fuser is not None
+        assert self.fallback is not None
+        with writing(Path(path), "pipeline", model=name_of("model", type(model))) as folder:
+            for name in ("data", "features", "fuser", "model", "fallback"):
+                (folder / name).mkdir()
+            (folder / "shop.json").write_text(shop_json(self.shop), encoding="utf-8")
+            write_dataset(folder / "data", self.dataset)
+            write_state(folder / "features", _feature_state(self.features))
+            self.fuser.write(folder / "fuser")
+            model.write(folder / "model")
+            self.fallback.write(folder / "fallback")
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Reads a saved pipeline after comparing every file with its checksum.
+
+        Raises:
+            ArtifactError: It is damaged, of another kind, or of a newer format.
+        """
+        folder = Path(path)
+        reading(folder, "pipeline")
+        shop = shop_from_json((folder / "shop.json").read_text(encoding="utf-8"))
+        pipeline = cls(shop, ReadResult(read_dataset_folder(folder / "data")), folder)
+        features = _features_of(read_state(folder / "features"), pipeline.dataset.n_items)
+        pipeline.encoded = Encoded(features, ())
+        pipeline.fuser = read_component(folder / "fuser", "fuser")
+        pipeline.model = read_component(folder / "model", "model")
+        pipeline.fallback = read_component(folder / "fallback", "model")
+        return pipeline
+
+
+def _fill(ids: IntArray, scores: np.ndarray, sources: IntArray, more: IntArray, more_scores: np.ndarray) -> None:
+    """Fills the free places at the end of one row with further items, in place."""
+    taken = set(ids[ids >= 0].tolist())
+    place = len(taken)
+    for item, score in zip(more, more_scores, strict=True):
+        if place < len(ids) and item >= 0 and int(item) not in taken:
+            ids[place], scores[place], sources[place] = item, score, 1
+            place += 1
+
+
+def _feature_state(features: FeatureSet) -> dict[str, object]:
+    state: dict[str, object] = {"names": list(features), "fingerprints": [f.fingerprint for f in features.values()]}
+    for i, one in enumerate(features.values()):
+        state |= {f"vectors{i}": one.vectors, f"present{i}": one.present}
+    return state
+
+
+def _features_of(state: Mapping[str, object], n_items: int) -> FeatureSet:
+    names, fingerprints = state["names"], state["fingerprints"]
+    assert isinstance(names, list)
+    assert isinstance(fingerprints, list)
+    found = {
+        name: Features(state[f"vectors{i}"], state[f"present{i}"], fingerprints[i])  # type: ignore[arg-type]
+        for i, name in enumerate(names)
+    }
+    return FeatureSet(found, n_items)

@@ -1,0 +1,133 @@
+"""A fair judge of models on one catalogue: the same split, the same features, the same lists for all of them.
+
+Every model trains on the training part alone and sees the validation questions only to choose settings; nobody sees the
+test. Media vectors do not depend on the log; reviews are pooled from training events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from salon.data import Dataset, Holdout
+from salon.data.split import Split, cold_items, global_time, leave_last_out, random_per_user
+from salon.encode.base import FeatureSet
+from salon.errors import DataError, SettingError, did_you_mean
+from salon.evaluate.cost import measure_fit
+from salon.evaluate.protocol import Rules, evaluate
+from salon.evaluate.values import BASELINES, Report
+from salon.models.base import Recommender
+from salon.pipeline import Pipeline
+from salon.pipeline_shop import component
+from salon.types import Progress
+
+PROTOCOLS: dict[str, Callable[[Dataset, np.random.Generator], Split]] = {
+    "random": lambda data, rng: random_per_user(data, rng=rng),
+    "loo": lambda data, rng: leave_last_out(data),
+    "time": lambda data, rng: global_time(data),
+    "cold": lambda data, rng: cold_items(data, rng=rng),
+}
+"""Ways to part a log: random per user, leave last out, one moment in time for all, items without any action."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Everything that judging models takes.
+
+    Attributes:
+        split: Training, validation and test.
+        features: Joined features, made of the media and of training events alone.
+        models: Name to fitted model.
+        report: What was measured.
+    """
+
+    split: Split
+    features: FeatureSet
+    models: Mapping[str, Recommender]
+    report: Report
+
+
+def split_by(data: Dataset, protocol: str, seed: int) -> Split:
+    """The split that a protocol name stands for.
+
+    Raises:
+        SettingError: The protocol is unknown.
+        DataError: The log has no order, and the protocol needs one.
+    """
+    if protocol not in PROTOCOLS:
+        raise SettingError(f"There is no protocol {protocol!r}.", hint=did_you_mean(protocol, PROTOCOLS))
+    if not len(data.events):
+        raise DataError("There are no events to learn from.", hint="Name a table under [events].")
+    return PROTOCOLS[protocol](data, np.random.default_rng(seed))
+
+
+def judge(
+    pipeline: Pipeline,
+    models: Sequence[str | Mapping[str, Any]],
+    *,
+    protocol: str = "random",
+    seed: int = 0,
+    split: Split | None = None,
+    progress: Progress | None = None,
+) -> Trial:
+    """Fits and measures several models on one split of a catalogue.
+
+    Args:
+        pipeline: A catalogue that was read; its media are encoded if that was not done.
+        models: Short names, or tables with a name and settings.
+        protocol: "random", "loo", "time" or "cold".
+        seed: Seed of the split and of the fits.
+        split: A split made elsewhere, instead of `protocol`.
+        progress: Called while media are encoded and models fitted.
+    """
+    if pipeline.encoded is None:
+        pipeline.encode(progress)
+    parts = split or split_by(pipeline.dataset, protocol, seed)
+    raw = pipeline.features_for(parts.train)
+    features = pipeline.shop.fuser().fit(raw, parts.train.events, rng=np.random.default_rng(seed)).transform(raw)
+    fitted, costs = {}, {}
+    for number, choice in enumerate(models):
+        name, model = _model(choice)
+        if progress:
+            progress(number, len(models), "fit models")
+        costs[name] = measure_fit(model, parts.train, features, rng=seed, validation=parts.valid)
+        fitted[name] = model
+    if progress:
+        progress(len(models), len(models), "fit models")
+    report = measure(fitted, parts.test, parts, features, costs=costs, seed=seed)
+    return Trial(parts, features, fitted, report)
+
+
+def measure(
+    models: Mapping[str, Recommender],
+    holdout: Holdout,
+    split: Split,
+    features: FeatureSet,
+    *,
+    costs: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> Report:
+    """The report on fitted models, with what the split says of itself."""
+    words = ", ".join(f"{key} {value}" for key, value in split.about.items())
+    rules = Rules(split=words, seeds={"split": seed, "fit": seed}, seed=seed)
+    return evaluate(models, holdout, train=split.train, features=features, costs=costs, rules=rules)
+
+
+def _model(choice: str | Mapping[str, Any]) -> tuple[str, Recommender]:
+    """A name for the table and a new model; no model refits on validation data in a comparison."""
+    table = {"name": choice} if isinstance(choice, str) else dict(choice)
+    model: Recommender = component("model", table, "models")
+    if "refit" in type(model.settings).model_fields and "refit" not in table:
+        model = component("model", {**table, "refit": False}, "models")
+    settings = ", ".join(f"{k}={v}" for k, v in table.items() if k not in ("name", "refit"))
+    return str(table["name"]) + (f" ({settings})" if settings else ""), model
+
+
+def with_baselines(models: Sequence[str | Mapping[str, Any]], *, has_features: bool) -> list[str | Mapping[str, Any]]:
+    """The models and, after them, the baselines that are not among them."""
+    names = [m if isinstance(m, str) else m.get("name") for m in models]
+    more = [b for b in BASELINES if b not in names and (has_features or b != "contentknn")]
+    return [*models, *more]

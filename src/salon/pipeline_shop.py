@@ -1,0 +1,142 @@
+"""The catalogue file: one TOML file that says where things are, what they are, and what to learn from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from salon import registry
+from salon.config import Settings, build, read_toml
+from salon.data.sources import EventsSource, ItemsSource, UsersSource
+from salon.encode.base import Encoder
+from salon.errors import SettingError
+from salon.fuse.base import Fuser
+from salon.models.base import Recommender
+
+Choice = str | dict[str, Any]
+"""A component by name, or a table with its name and settings, such as {name = "tfidf", dim = 128}."""
+
+
+class EncodeSection(Settings):
+    """The section [encode]: one encoder per modality; "" leaves a modality out."""
+
+    text: Choice = "text"
+    """Encoder of texts; "text" takes MiniLM for an English catalogue and multilingual USE for any other."""
+    image: Choice = "lite0"
+    """Encoder of pictures."""
+    audio: Choice = "musicnn"
+    """Encoder of sounds."""
+    video: Choice = "video"
+    """Encoder of the frames of videos."""
+    video_sound: Choice = "video-sound"
+    """Encoder of the sound of videos."""
+    category: Choice = "categories"
+    """Encoder of labels."""
+    number: Choice = "numbers"
+    """Encoder of numbers."""
+    reviews: bool = True
+    """Whether what people wrote about an item is a modality of its own, made of training events only."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that encode at once, each with one thread."""
+    cache: str = ""
+    """Folder of the vector cache; empty: the user's cache folder."""
+
+
+class Shop(Settings):
+    """A catalogue file.
+
+    A catalogue without events is allowed: things can then be compared by their content.
+    """
+
+    items: ItemsSource
+    """The catalogue."""
+    events: EventsSource | None = None
+    """What people did."""
+    users: UsersSource | None = None
+    """Attributes of the people."""
+    encode: EncodeSection = EncodeSection()
+    """How media become vectors."""
+    fuse: dict[str, Any] = Field(default_factory=dict)
+    """How modalities are joined: a name and its settings; the default keeps them apart."""
+    model: dict[str, Any] = Field(default_factory=dict)
+    """What learns tastes: a name and its settings; the default is `linear`."""
+
+    def fuser(self) -> Fuser:
+        """The fuser that [fuse] names."""
+        fuser: Fuser = component("fuser", {"name": "none", **self.fuse}, "[fuse]")
+        return fuser
+
+    def recommender(self) -> Recommender:
+        """The model that [model] names."""
+        model: Recommender = component("model", {"name": "linear", **self.model}, "[model]")
+        return model
+
+
+def component(kind: str, choice: Mapping[str, Any] | str, where: str) -> Any:
+    """The component that a name, or a table with a name and settings, describes.
+
+    Raises:
+        SettingError: The name or a setting is unknown.
+    """
+    table = {"name": choice} if isinstance(choice, str) else dict(choice)
+    name = table.pop("name", None)
+    if not isinstance(name, str):
+        raise SettingError(f"{where} needs a name.", hint=f"Known: {', '.join(registry.names(kind))}.")
+    cls = registry.resolve(kind, name)
+    return cls(build(cls.settings_class(), table, where=where))
+
+
+def encoder(choice: Choice, where: str) -> Encoder:
+    """The encoder that a choice in [encode] describes."""
+    made: Encoder = component("encoder", choice, where)
+    return made
+
+
+def read_shop(path: Path) -> Shop:
+    """Reads and checks a catalogue file, down to the settings of its components.
+
+    Raises:
+        SettingError: It cannot be read, or has an unknown section, key, component or setting.
+    """
+    shop = _sections(read_toml(path), path.name)
+    shop.fuser()
+    shop.recommender()
+    for name in ("text", "image", "audio", "video", "video_sound", "category", "number"):
+        if choice := getattr(shop.encode, name):
+            encoder(choice, f"[encode] {name}")
+    return shop
+
+
+def _sections(tables: Mapping[str, Any], name: str) -> Shop:
+    """Builds each section by itself, so that a misspelt key is told with its section."""
+    classes: dict[str, type[Settings]] = {
+        "items": ItemsSource,
+        "events": EventsSource,
+        "users": UsersSource,
+        "encode": EncodeSection,
+    }
+    values = {}
+    for section, table in tables.items():
+        if section in classes and isinstance(table, dict):
+            values[section] = build(classes[section], table, where=f"[{section}] of {name}")
+        else:
+            values[section] = table
+    return build(Shop, values, where=name)
+
+
+def shop_json(shop: Shop) -> str:
+    """The settings as JSON, without the password of a database URL."""
+    plain = shop.model_dump(mode="json")
+    for section in ("items", "events", "users"):
+        if plain.get(section) and "://" in plain[section]["path"]:
+            plain[section]["path"] = "database://"
+    return json.dumps(plain, ensure_ascii=False, indent=1)
+
+
+def shop_from_json(text: str) -> Shop:
+    """What `shop_json` wrote."""
+    return build(Shop, json.loads(text), where="shop.json")
