@@ -1,0 +1,59 @@
+"""What a fit costs: processor time, time on the clock, and the most memory it held.
+
+Memory is the kernel's own high-water mark of the resident set (VmHWM), set back just before the fit (Linux,
+clear_refs), less what was resident then. It sees numpy, BLAS and torch on the CPU, which tracemalloc does not, without
+a second process. Memory that was freed before but kept by the allocator can be used again unseen, so it may understate
+a fit that follows a larger one in the same process. Where the mark cannot be set back it is None rather than a guess.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from salon.data import Dataset, Holdout
+from salon.encode.base import FeatureSet
+from salon.evaluate.values import Cost
+from salon.models.base import Recommender
+
+CLEAR = Path("/proc/self/clear_refs")
+STATUS = Path("/proc/self/status")
+
+
+def measure_fit(
+    model: Recommender,
+    data: Dataset,
+    features: FeatureSet | None = None,
+    *,
+    rng: np.random.Generator | int | None = None,
+    validation: Holdout | None = None,
+) -> Cost:
+    """Fits `model` in place and says what that cost; arguments as for `Recommender.fit`."""
+    before = _resident_mb("VmRSS") if _reset_peak() else None
+    cpu, wall = time.process_time(), time.perf_counter()
+    model.fit(data, features, rng=rng, validation=validation)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    after = None if before is None else _resident_mb("VmHWM")
+    peak = None if before is None or after is None else max(0.0, after - before)
+    return Cost(cpu_seconds=cpu, wall_seconds=wall, peak_mb=peak)
+
+
+def _reset_peak() -> bool:
+    """Whether the high-water mark could be set back to what is resident now."""
+    try:
+        CLEAR.write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _resident_mb(field: str) -> float | None:
+    """A line of /proc/self/status in MiB, or None where there is no such line."""
+    try:
+        lines = STATUS.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    found = [line for line in lines if line.startswith(f"{field}:")]
+    return int(found[0].split()[1]) / 1024 if found else None

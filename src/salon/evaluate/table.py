@@ -1,0 +1,134 @@
+"""A report as a table: for the terminal (rich), for pages (Markdown) and for programs (JSON)."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from salon.errors import DataError
+from salon.evaluate.names import label, number
+from salon.evaluate.values import Comparison, Measured, Report
+
+
+def shown_metrics(report: Report) -> tuple[str, ...]:
+    """The metrics of the short table: nDCG and recall at every k, coverage at the last, and the main one."""
+    ks = report.setting.ks
+    names = [f"{m}@{k}" for m in ("ndcg", "recall") for k in ks] + [f"coverage@{ks[-1]}"]
+    return tuple(dict.fromkeys([report.setting.main, *names]))
+
+
+def mark(comparison: Comparison | None) -> str:
+    """How a model stands against the reference: "ref", "▲" or "▼" where resolved, "≈" where not."""
+    if comparison is None:
+        return "ref"
+    if not comparison.resolved:
+        return "≈"
+    return "▲" if comparison.difference > 0 else "▼"
+
+
+def cell(metric: str, value: Measured | None) -> str:
+    """Such as "0.1234 ±0.0056", half the width of the interval after the sign."""
+    if value is None or value.mean is None:
+        return "–"
+    if value.low is None or value.high is None:
+        return number(metric, value.mean)
+    return f"{number(metric, value.mean)} ±{number(metric, (value.high - value.low) / 2)}"
+
+
+def rule_lines(report: Report) -> list[str]:
+    """The rules of the test, one line each."""
+    s = report.setting
+    seeds = ", ".join(f"{name} {value}" for name, value in s.seeds.items())
+    return [
+        f"Split: {s.split}. Test: {s.n_users} users, {s.n_targets} targets.",
+        f"Candidates: {s.candidates}; {s.seen_rule}.",
+        f"Intervals: 95 %, bootstrap over users ({s.draws} draws). Seeds: {seeds}.",
+        f"Marks: ▲ ▼ better, worse than {s.reference} in {label(s.main)} (sign-flip test per user, Holm-adjusted "
+        "p < 0.05); ≈ not resolved.",
+    ]
+
+
+def terminal(report: Report, metrics: Sequence[str] = ()) -> RenderableType:
+    """What a rich console prints: the table, the rules of the test, and the warnings.
+
+    Args:
+        report: The evaluation.
+        metrics: Columns; the default is `shown_metrics`.
+    """
+    table = Table(title=f"{len(report.models)} models, best first by {label(report.setting.main)}")
+    table.add_column("model", no_wrap=True)
+    table.add_column("", justify="center")
+    names = tuple(metrics) or shown_metrics(report)
+    for name in names:
+        table.add_column(label(name), justify="right", no_wrap=True)
+    for heading in ("fit CPU s", "peak MB", "ms/query"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in _rows(report, names):
+        table.add_row(*(escape(value) for value in row), style="bold" if row[0] == report.setting.reference else "")
+    lines = [Text(line, style="dim") for line in rule_lines(report)]
+    return Group(table, *lines, *(Text(f"Warning: {line}", style="yellow") for line in report.warnings))
+
+
+def markdown(report: Report, metrics: Sequence[str] = ()) -> str:
+    """The same as GitHub-flavoured Markdown.
+
+    Args:
+        report: The evaluation.
+        metrics: Columns; the default is `shown_metrics`.
+    """
+    names = tuple(metrics) or shown_metrics(report)
+    heads = ["model", "", *(label(n) for n in names), "fit CPU s", "peak MB", "ms/query"]
+    rules = ["---", ":-:", *["--:"] * (len(heads) - 2)]
+    rows = [heads, rules, *([_plain(v) for v in row] for row in _rows(report, names))]
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    notes = [*rule_lines(report), *(f"**Warning:** {line}" for line in report.warnings)]
+    return "\n".join([*lines, "", *(f"- {_plain(note)}" for note in notes)]) + "\n"
+
+
+def to_json(report: Report) -> str:
+    """The report as JSON text, in the schema of `values.py`."""
+    return json.dumps(report.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def from_json(text: str) -> Report:
+    """The report that `to_json` wrote, without the arrays per user.
+
+    Raises:
+        DataError: The text is no JSON, or no report of this format.
+    """
+    try:
+        plain = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"The report is not JSON: {error}.") from None
+    if not isinstance(plain, dict):
+        raise DataError(f"The report is a JSON {type(plain).__name__}, not an object.")
+    return Report.from_dict(plain)
+
+
+def _rows(report: Report, metrics: Sequence[str]) -> list[list[str]]:
+    rows = []
+    for model in report.models:
+        cost = model.cost
+        costs = (None, None, None) if cost is None else (cost.cpu_seconds, cost.peak_mb, cost.recommend_ms)
+        values = [cell(m, model.metrics.get(m)) for m in metrics]
+        rows.append([model.name, mark(report.comparison(model.name)), *values, *map(_short, costs)])
+    return rows
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _plain(text: str) -> str:
+    """Text on one line that cannot leave its cell, become a link, or turn into HTML."""
+    escaped = re.sub(r"([\\|`\[\]])", r"\\\1", " ".join(text.split()))
+    return html.escape(escaped, quote=False)
