@@ -144,6 +144,13 @@ class Pipeline:
         assert self.encoded is not None
         return self.encoded.with_reviews(train)
 
+    def asking(self, model: Recommender, train: Dataset) -> Self:
+        """The same catalogue with another fitted model and the log that it was fitted on."""
+        other = type(self)(self.shop, replace(self.read_result, dataset=train), self.base)
+        other.encoded, other.fuser, other.model = self.encoded, self.fuser, model
+        other.fallback = Popular().fit(train)
+        return other
+
     # -- questions ---------------------------------------------------------------------------------------------------
 
     def queries(
