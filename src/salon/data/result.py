@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from salon.data.dataset import Dataset
-from salon.data.split import Split
+from salon.data.parting import Split
 from salon.errors import DataError
 from salon.types import BoolArray
 

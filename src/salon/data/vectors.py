@@ -72,7 +72,7 @@ def read_vectors(path: Path, ids: Sequence[str], rows: IntArray) -> tuple[FloatA
 def _from_npz(path: Path, ids: Sequence[str]) -> tuple[FloatArray, BoolArray]:
     existing_file(path)
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             names, matrix = stored["ids"], np.asarray(stored["vectors"], np.float32)
     except (ValueError, OSError, KeyError, BadZipFile) as error:
         raise DataError(
