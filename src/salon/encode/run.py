@@ -1,0 +1,245 @@
+"""A catalogue -> its features: every declared modality encoded, cached by content, broken media masked and reported."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from salon.artifacts import read_json, write_json
+from salon.component import read_component
+from salon.data.items import Items
+from salon.encode.base import Encoder, Features, FeatureSet
+from salon.encode.cache import VectorCache
+from salon.encode.plan import Part, plan
+from salon.encode.weights import ensure_weights
+from salon.encode.worker import Batch, Submit, content_of, pool
+from salon.errors import ArtifactError, MediaError
+from salon.media import MediaProblem
+from salon.types import FloatArray, Modality, Progress
+
+BATCH: dict[Modality, int] = {Modality.TEXT: 128, Modality.IMAGE: 16, Modality.AUDIO: 4, Modality.VIDEO: 2}
+"""Values per batch: what a kill can lose, and what a worker is given at once. Others: 4096."""
+
+KEPT = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO, Modality.VIDEO)
+"""Modalities whose vectors are worth keeping; labels and numbers are computed faster than looked up."""
+
+
+class Encoded(NamedTuple):
+    """The features of a catalogue, and what was left out of it."""
+
+    features: FeatureSet
+    problems: list[MediaProblem]
+
+
+class _Pending(NamedTuple):
+    """The values of one part still to be encoded: content -> value, in the order they are given out."""
+
+    values: dict[bytes, Any]
+    vectors: dict[bytes, FloatArray]
+    rows: dict[bytes, list[int]]
+
+
+class CatalogueEncoder:
+    """The encoders of a catalogue, fitted on it, ready for the items that come later.
+
+    Args:
+        parts: Made by `plan`; see there for which encoder looks at what.
+    """
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self.parts = tuple(parts)
+
+    @classmethod
+    def of(cls, items: Items, specs: Mapping[str, Any] | None = None) -> Self:
+        """The encoders for a catalogue, not fitted; `specs` as for `plan`."""
+        return cls(plan(items, specs))
+
+    def __getitem__(self, name: str) -> Encoder:
+        """The encoder of the features `name`."""
+        for part in self.parts:
+            if part.name == name:
+                return part.encoder
+        raise KeyError(name)
+
+    def fit(self, items: Items) -> Self:
+        """Fits the encoders that learn from the catalogue. A part whose fields are all missing is dropped."""
+        kept = []
+        for part in self.parts:
+            values = [value for value in part.values(items) if value is not None]
+            if values or not part.encoder.needs_fit:
+                kept.append(part)
+                if part.encoder.needs_fit:
+                    part.encoder.fit(values)
+        self.parts = tuple(kept)
+        return self
+
+    def encode(
+        self,
+        items: Items,
+        cache: VectorCache | None = None,
+        *,
+        progress: Progress | None = None,
+        workers: int = 1,
+    ) -> Encoded:
+        """The features of items; what cannot be used is masked and reported.
+
+        Args:
+            items: With the fields that were planned for; media are looked for below `items.root`.
+            cache: Vectors computed before are taken from it, new ones are added batch by batch.
+            progress: Called after every batch as (values done, values in all, name of the features).
+            workers: Processes, each with one thread. 1 encodes in this process.
+
+        Returns:
+            Features by name, and the problems by item id, field and reason.
+
+        Raises:
+            WeightsError: An encoder's weights are not on this machine.
+        """
+        cache = cache if cache is not None else VectorCache(None)
+        problems: list[MediaProblem] = []
+        work = {part.name: _look_up(part, items, cache, problems) for part in self.parts}
+        ensure_weights({name for part in self.parts if work[part.name].values for name in weights_of(part.encoder)})
+        features: dict[str, Features] = {}
+        with pool({part.name: part.encoder for part in self.parts}, workers) as submit:
+            for part in self.parts:
+                batches = _batches(part, work[part.name].values, submit, workers)
+                features[part.name] = _encode_part(part, items, work[part.name], cache, problems, batches, progress)
+        cache.trim()
+        return Encoded(FeatureSet(features, len(items)), problems)
+
+    def write(self, folder: Path) -> None:
+        """Writes settings and learned state into an existing folder, one sub-folder per part."""
+        write_json(folder / "encoders.json", [part.about() for part in self.parts])
+        for number, part in enumerate(self.parts):
+            place = folder / f"encoder-{number}"
+            place.mkdir()
+            part.encoder.write(place)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What `write` wrote.
+
+        Raises:
+            ArtifactError: The folder is damaged.
+        """
+        parts = []
+        try:
+            for number, about in enumerate(read_json(folder / "encoders.json")):
+                encoder = read_component(folder / f"encoder-{number}", "encoder")
+                parts.append(Part(about["name"], Modality(about["modality"]), tuple(about["fields"]), encoder))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"'encoders.json' in {str(folder)!r} is damaged: {error!r}.") from error
+        return cls(parts)
+
+
+def encode_items(
+    items: Items,
+    encoders: Mapping[str, Any] | CatalogueEncoder | None = None,
+    cache: VectorCache | None = None,
+    *,
+    progress: Progress | None = None,
+    workers: int = 1,
+) -> Encoded:
+    """The features of a catalogue, encoders chosen by modality and fitted where they learn.
+
+    Args:
+        items: The catalogue.
+        encoders: Choices by field or modality (see `plan`), or a `CatalogueEncoder`, which is used as it is.
+        cache: Vectors computed before.
+        progress: Called after every batch.
+        workers: Processes.
+
+    Returns:
+        (features, problems). Keep a `CatalogueEncoder` of your own to encode items that come later.
+    """
+    if not isinstance(encoders, CatalogueEncoder):
+        encoders = CatalogueEncoder.of(items, encoders).fit(items)
+    return encoders.encode(items, cache, progress=progress, workers=workers)
+
+
+def weights_of(encoder: Encoder) -> tuple[str, ...]:
+    """The names of the weights that an encoder loads; none for one that says nothing of weights."""
+    names: tuple[str, ...] = getattr(encoder, "weights", ())
+    return names
+
+
+def _look_up(part: Part, items: Items, cache: VectorCache, problems: list[MediaProblem]) -> _Pending:
+    """Contents of all values, those with a known vector apart from those to be encoded."""
+    values: dict[bytes, Any] = {}
+    rows: dict[bytes, list[int]] = {}
+    for row, value in enumerate(part.values(items)):
+        if value is None:
+            continue
+        try:
+            content, usable = content_of(part.modality, items.root, value)
+        except MediaError as error:
+            problems.append(MediaProblem(items.ids[row], ", ".join(part.fields), str(error)))
+            continue
+        values[content] = usable
+        rows.setdefault(content, []).append(row)
+    vectors: dict[bytes, FloatArray] = {}
+    if part.modality in KEPT:
+        cache.note(part.name, {items.ids[row]: content for content, places in rows.items() for row in places})
+        vectors = cache.get(part.encoder.fingerprint, values)
+    pending = {content: value for content, value in values.items() if content not in vectors}
+    if part.modality is Modality.TEXT:  # equal lengths together waste no padding
+        pending = dict(sorted(pending.items(), key=lambda pair: len(pair[1])))
+    return _Pending(pending, vectors, rows)
+
+
+def _encode_part(
+    part: Part,
+    items: Items,
+    pending: _Pending,
+    cache: VectorCache,
+    problems: list[MediaProblem],
+    batches: Iterable[tuple[list[bytes], Batch]],
+    progress: Progress | None,
+) -> Features:
+    """Runs the batches of a part, each one stored before the next is waited for."""
+    done, total = len(pending.vectors), len(pending.values) + len(pending.vectors)
+    fingerprint = part.encoder.fingerprint
+    if progress:
+        progress(done, total, part.name)
+    for contents, batch in batches:
+        fresh = {contents[place]: vector for place, vector in batch.vectors.items()}
+        if part.modality in KEPT:
+            cache.put(fingerprint, fresh)
+        pending.vectors.update(fresh)
+        for place, reason in batch.reasons.items():
+            rows = pending.rows[contents[place]]
+            problems += [MediaProblem(items.ids[row], ", ".join(part.fields), reason) for row in rows]
+        done += len(contents)
+        if progress:
+            progress(done, total, part.name)
+    return _scattered(pending, len(items), part.encoder.dim, fingerprint)
+
+
+def _batches(
+    part: Part, values: Mapping[bytes, Any], submit: Submit, workers: int
+) -> Iterator[tuple[list[bytes], Batch]]:
+    """Batches as they are done, with a few given out ahead so that no worker waits."""
+    contents, size = list(values), BATCH.get(part.modality, 4096)
+    ahead: deque[tuple[list[bytes], Future[Batch]]] = deque()
+    for start in range(0, len(contents), size):
+        chosen = contents[start : start + size]
+        ahead.append((chosen, submit(part.name, [values[content] for content in chosen])))
+        if len(ahead) > (2 * workers if workers > 1 else 0):
+            first, future = ahead.popleft()
+            yield first, future.result()
+    for first, future in ahead:
+        yield first, future.result()
+
+
+def _scattered(pending: _Pending, n_items: int, dim: int, fingerprint: str) -> Features:
+    """Vectors to the rows of their items."""
+    vectors, present = np.zeros((n_items, dim), np.float32), np.zeros(n_items, bool)
+    for content, vector in pending.vectors.items():
+        vectors[pending.rows[content]] = vector
+        present[pending.rows[content]] = True
+    return Features(vectors, present, fingerprint)
