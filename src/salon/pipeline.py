@@ -17,7 +17,7 @@ import numpy as np
 from salon.artifacts import read_state, reading, write_state, writing
 from salon.component import read_component
 from salon.data import Dataset, Holdout, Queries
-from salon.data.read import ReadResult, read_dataset
+from salon.data.catalogue import ReadResult, read_dataset
 from salon.data.tables import read_dataset_folder, write_dataset
 from salon.encode.base import Features, FeatureSet
 from salon.errors import DataError, NotFittedError, SettingError
@@ -26,7 +26,7 @@ from salon.fuse.base import Fuser
 from salon.models.base import Recommender
 from salon.models.popular import Popular
 from salon.pipeline_answers import Answer, Explanation, Suggestion, explanation
-from salon.pipeline_encode import Encoded, encode_dataset
+from salon.pipeline_encode import Encoded, encode_catalogue
 from salon.pipeline_shop import Shop, read_shop, shop_from_json, shop_json
 from salon.quality import QualityReport, check_quality
 from salon.registry import name_of
@@ -101,7 +101,7 @@ class Pipeline:
 
     def encode(self, progress: Progress | None = None) -> Self:
         """Turns the media into vectors; vectors already in the cache are not made again."""
-        self.encoded = encode_dataset(self.shop.encode, self.dataset, progress)
+        self.encoded = encode_catalogue(self.shop.encode, self.dataset, progress)
         return self
 
     def check(self) -> QualityReport:
@@ -317,6 +317,11 @@ class Pipeline:
         pipeline.model = read_component(folder / "model", "model")
         pipeline.fallback = read_component(folder / "fallback", "model")
         return pipeline
+
+
+def load(path: Path | str) -> Pipeline:
+    """The pipeline that `Pipeline.save` or `salon fit` wrote."""
+    return Pipeline.load(path)
 
 
 def _fill(ids: IntArray, scores: np.ndarray, sources: IntArray, more: IntArray, more_scores: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from salon.data import Dataset, Holdout
-from salon.data.split import Split, cold_items, global_time, leave_last_out, random_per_user
+from salon.data.split import Split, cold_split, leave_last_out, random_split, time_split
 from salon.encode.base import FeatureSet
 from salon.errors import DataError, SettingError, did_you_mean
 from salon.evaluate.cost import measure_fit
@@ -24,11 +24,11 @@ from salon.pipeline import Pipeline
 from salon.pipeline_shop import component
 from salon.types import Progress
 
-PROTOCOLS: dict[str, Callable[[Dataset, np.random.Generator], Split]] = {
-    "random": lambda data, rng: random_per_user(data, rng=rng),
-    "loo": lambda data, rng: leave_last_out(data),
-    "time": lambda data, rng: global_time(data),
-    "cold": lambda data, rng: cold_items(data, rng=rng),
+PROTOCOLS: dict[str, Callable[[Dataset, int], Split]] = {
+    "random": lambda data, seed: random_split(data, rng=seed),
+    "loo": lambda data, seed: leave_last_out(data),
+    "time": lambda data, seed: time_split(data),
+    "cold": lambda data, seed: cold_split(data, rng=seed),
 }
 """Ways to part a log: random per user, leave last out, one moment in time for all, items without any action."""
 
@@ -61,7 +61,7 @@ def split_by(data: Dataset, protocol: str, seed: int) -> Split:
         raise SettingError(f"There is no protocol {protocol!r}.", hint=did_you_mean(protocol, PROTOCOLS))
     if not len(data.events):
         raise DataError("There are no events to learn from.", hint="Name a table under [events].")
-    return PROTOCOLS[protocol](data, np.random.default_rng(seed))
+    return PROTOCOLS[protocol](data, seed)
 
 
 def judge(

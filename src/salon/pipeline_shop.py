@@ -12,38 +12,27 @@ from pydantic import Field
 from salon import registry
 from salon.config import Settings, build, read_toml
 from salon.data.sources import EventsSource, ItemsSource, UsersSource
-from salon.encode.base import Encoder
 from salon.errors import SettingError
 from salon.fuse.base import Fuser
 from salon.models.base import Recommender
 
-Choice = str | dict[str, Any]
-"""A component by name, or a table with its name and settings, such as {name = "tfidf", dim = 128}."""
-
 
 class EncodeSection(Settings):
-    """The section [encode]: one encoder per modality; "" leaves a modality out."""
+    """The section [encode]: how media become vectors.
 
-    text: Choice = "text"
-    """Encoder of texts; "text" takes MiniLM for an English catalogue and multilingual USE for any other."""
-    image: Choice = "lite0"
-    """Encoder of pictures."""
-    audio: Choice = "musicnn"
-    """Encoder of sounds."""
-    video: Choice = "video"
-    """Encoder of the frames of videos."""
-    video_sound: Choice = "video-sound"
-    """Encoder of the sound of videos."""
-    category: Choice = "categories"
-    """Encoder of labels."""
-    number: Choice = "numbers"
-    """Encoder of numbers."""
+    Besides these settings it takes the name of a modality (text, image, audio, video, category, number, vector) or of a
+    field, with the encoder to use instead of the default: a name, a table with its name and settings, a list of these,
+    or "none" to leave it out, such as image = {name = "colour"} or audio = ["musicnn", "voice"].
+    """
+
+    specs: dict[str, Any] = Field(default_factory=dict)
+    """Modality or field to encoder; written as keys of the section itself."""
     reviews: bool = True
     """Whether what people wrote about an item is a modality of its own, made of training events only."""
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that encode at once, each with one thread."""
     cache: str = ""
-    """Folder of the vector cache; empty: the user's cache folder."""
+    """File of the vector cache; empty: vectors.sqlite in the user's cache folder."""
 
 
 class Shop(Settings):
@@ -90,12 +79,6 @@ def component(kind: str, choice: Mapping[str, Any] | str, where: str) -> Any:
     return cls(build(cls.settings_class(), table, where=where))
 
 
-def encoder(choice: Choice, where: str) -> Encoder:
-    """The encoder that a choice in [encode] describes."""
-    made: Encoder = component("encoder", choice, where)
-    return made
-
-
 def read_shop(path: Path) -> Shop:
     """Reads and checks a catalogue file, down to the settings of its components.
 
@@ -105,9 +88,6 @@ def read_shop(path: Path) -> Shop:
     shop = _sections(read_toml(path), path.name)
     shop.fuser()
     shop.recommender()
-    for name in ("text", "image", "audio", "video", "video_sound", "category", "number"):
-        if choice := getattr(shop.encode, name):
-            encoder(choice, f"[encode] {name}")
     return shop
 
 
@@ -121,6 +101,9 @@ def _sections(tables: Mapping[str, Any], name: str) -> Shop:
     }
     values = {}
     for section, table in tables.items():
+        if section == "encode" and isinstance(table, dict):
+            specs = {key: value for key, value in table.items() if key not in EncodeSection.model_fields}
+            table = {**{key: value for key, value in table.items() if key not in specs}, "specs": specs}
         if section in classes and isinstance(table, dict):
             values[section] = build(classes[section], table, where=f"[{section}] of {name}")
         else:

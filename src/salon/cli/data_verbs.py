@@ -40,7 +40,10 @@ def check(
         return
     data = pipeline.dataset
     say(f"{data.n_items} items, {data.n_users} users, {len(data.events)} events.")
-    rows = [(f.name, f.modality, int(f.present.sum()), f"{100 * f.present.mean():.0f} %") for f in data.items.fields.values()]
+    rows = [
+        (f.name, f.modality, int(f.present.sum()), f"{100 * f.present.mean():.0f} %")
+        for f in data.items.fields.values()
+    ]
     table("", ["field", "modality", "present", "of all"], rows, right=(2, 3))
     findings = pipeline.findings(report)
     for line in findings or ["Nothing to complain about."]:

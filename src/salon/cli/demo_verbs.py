@@ -10,12 +10,14 @@ import typer
 from salon.cli.model_verbs import _show
 from salon.cli.show import Json, bars, emit, err, out, say
 from salon.demo import plain, run_demo, share_of_best
-from salon.evaluate.table import report_table
+from salon.evaluate.table import terminal
 
 
 def demo(
     out_folder: Annotated[Path, typer.Option("--out", help="Folder for everything the demo writes.")] = Path("demo"),
-    world: Annotated[str, typer.Option(help="shop (drawn here) or stamps (Debian's tuxpaint-stamps-default).")] = "shop",
+    world: Annotated[
+        str, typer.Option(help="shop (drawn here) or stamps (Debian's tuxpaint-stamps-default).")
+    ] = "shop",
     data: Annotated[Path | None, typer.Option(help="A catalogue file of yours, instead of a world.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the world, the split and the fits.")] = 0,
     json: Json = "",
@@ -32,7 +34,7 @@ def demo(
         result = run_demo(out_folder, world=world, data=data, seed=seed, say=told, progress=progress)
     if emit(plain(result), json):
         return
-    out.print(report_table(result.report))
+    out.print(terminal(result.report))
     share = share_of_best(result)
     if share is not None:
         best = result.best["ndcg@10"]

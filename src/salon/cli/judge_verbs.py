@@ -11,7 +11,7 @@ import typer
 from salon.cli.model_verbs import ShopPath
 from salon.cli.show import Json, bars, emit, out, say
 from salon.evaluate.report import write_report
-from salon.evaluate.table import report_table
+from salon.evaluate.table import terminal
 from salon.pipeline import Pipeline
 from salon.pipeline_judge import PROTOCOLS, Trial, judge, with_baselines
 from salon.pipeline_page import person_examples
@@ -21,9 +21,7 @@ Seed = Annotated[int, typer.Option(help="Seed of the split and of the fits.")]
 Html = Annotated[Path | None, typer.Option(help="Write a page with plots and pictures to this file.")]
 
 
-def evaluate(
-    shop: ShopPath, protocol: Protocol = "random", seed: Seed = 0, html: Html = None, json: Json = ""
-) -> None:
+def evaluate(shop: ShopPath, protocol: Protocol = "random", seed: Seed = 0, html: Html = None, json: Json = "") -> None:
     """Measure the model of a catalogue file on held-out events, beside the baselines.
 
     The model learns from the training part alone; validation chooses its settings; the test is read once.
@@ -69,7 +67,7 @@ def _judge(
     if html:
         write_page(pipeline, trial, html)
     if not emit(trial.report.to_dict(), json):
-        out.print(report_table(trial.report))
+        out.print(terminal(trial.report))
         for warning in trial.report.warnings:
             say(f"note: {warning}")
         if html:

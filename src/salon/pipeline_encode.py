@@ -1,0 +1,94 @@
+"""Media of a catalogue to vectors, and what people wrote about its items, pooled from training events alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from salon.data import Dataset, Field, IdMap, Items
+from salon.data.reviews import review_texts
+from salon.encode.base import Features, FeatureSet
+from salon.encode.cache import VectorCache
+from salon.encode.run import CatalogueEncoder
+from salon.encode.weights import cache_root
+from salon.media import MediaProblem
+from salon.pipeline_shop import EncodeSection
+from salon.types import FloatArray, Modality, Progress
+
+REVIEWS = "reviews"
+"""Name of the features pooled from what people wrote."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The vectors of a catalogue.
+
+    Attributes:
+        features: By name, without reviews.
+        problems: Values that were masked, by item id, field and reason.
+        encoders: The fitted encoders, ready for items that come later; None after loading a saved model.
+        section: How it was encoded.
+    """
+
+    features: FeatureSet
+    problems: tuple[MediaProblem, ...] = ()
+    encoders: CatalogueEncoder | None = None
+    section: EncodeSection | None = None
+
+    def with_reviews(self, train: Dataset) -> FeatureSet:
+        """The features and, where events carry texts, one more made of the texts of `train` alone.
+
+        Args:
+            train: What may be learned from; a review of a held-out action would give the answer away.
+        """
+        if self.section is None or not self.section.reviews or not train.events.texts:
+            return self.features
+        return FeatureSet({**self.features, REVIEWS: pooled_reviews(train, self.section)}, train.n_items)
+
+
+def vector_cache(section: EncodeSection) -> VectorCache:
+    """The cache of vectors that a section names, or the user's."""
+    return VectorCache(Path(section.cache) if section.cache else cache_root() / "vectors.sqlite")
+
+
+def encode_catalogue(section: EncodeSection, data: Dataset, progress: Progress | None = None) -> Encoded:
+    """Encodes every declared field; vectors that are in the cache are not made again.
+
+    Raises:
+        SettingError: A key of [encode] is neither a field nor a modality.
+        WeightsError: The weights of an encoder are not here.
+    """
+    encoders = CatalogueEncoder.of(data.items, section.specs).fit(data.items)
+    with vector_cache(section) as cache:
+        features, problems = encoders.encode(data.items, cache, progress=progress, workers=section.workers)
+    return Encoded(features, tuple(problems), encoders, section)
+
+
+def pooled_reviews(train: Dataset, section: EncodeSection) -> Features:
+    """Per item the mean of the vectors of its reviews, each encoded by itself; items without any are masked."""
+    per_item = review_texts(train)
+    texts = list(dict.fromkeys(text for row in per_item for text in row))
+    field = Field.of(REVIEWS, Modality.TEXT, texts)
+    table = Items(IdMap(map(str, range(len(texts)))), {REVIEWS: field})
+    encoders = CatalogueEncoder.of(table, {REVIEWS: section.specs.get(Modality.TEXT, Modality.TEXT.value)})
+    with vector_cache(section) as cache:
+        found, _ = encoders.fit(table).encode(table, cache, workers=section.workers)
+    one = next(iter(found.values()))
+    return _mean_rows(one, [[place[t] for t in row] for row in per_item] if (place := _places(texts)) else [])
+
+
+def _places(texts: list[str]) -> dict[str, int]:
+    return {text: row for row, text in enumerate(texts)}
+
+
+def _mean_rows(features: Features, rows: list[list[int]]) -> Features:
+    vectors: FloatArray = np.zeros((len(rows), features.dim), np.float32)
+    present = np.zeros(len(rows), bool)
+    for item, mine in enumerate(rows):
+        usable = [row for row in mine if features.present[row]]
+        if usable:
+            vectors[item] = features.vectors[usable].mean(axis=0)
+            present[item] = True
+    return Features(vectors, present, f"{features.fingerprint}-pooled")
