@@ -38,7 +38,9 @@ def test_every_error_has_its_own_code_and_is_drawn_in_the_tree() -> None:
         assert error.__name__ in drawing
         if error is not SalonError:
             line = next(x for x in drawing.splitlines() if error.__name__ in x)
-            assert error.code in line and str(error.status) in line and ("yes" in line) == error.retryable
+            assert error.code in line
+            assert str(error.status) in line
+            assert ("yes" in line) == error.retryable
 
 
 def test_a_message_carries_its_hint() -> None:
@@ -53,7 +55,7 @@ def test_suggestions_name_the_closest_word() -> None:
 
 
 def test_unknown_setting_is_an_error_with_a_suggestion() -> None:
-    with pytest.raises(SettingError, match="Unknown setting 'regg' in \\[model\\].*'reg'"):
+    with pytest.raises(SettingError, match=r"Unknown setting 'regg' in \[model\].*'reg'"):
         build(Example, {"regg": 2}, where="[model]")
 
 
@@ -147,9 +149,14 @@ def test_other_kind_and_foreign_folder_are_refused(tmp_path: Path) -> None:
 
 def test_a_failure_leaves_the_old_artifact(tmp_path: Path) -> None:
     make(tmp_path / "m")
-    with pytest.raises(RuntimeError), writing(tmp_path / "m", "thing") as folder:
-        (folder / "a.txt").write_text("half")
-        raise RuntimeError
+
+    def fail_half_way() -> None:
+        with writing(tmp_path / "m", "thing") as folder:
+            (folder / "a.txt").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert (tmp_path / "m" / "a.txt").read_text() == "one"
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
 

@@ -13,7 +13,7 @@ LAYERS = {
     "explain": 9, "quality": 9, "evaluate": 9, "feedback": 9, "store": 9,
     "pipeline": 10,
     "serve": 11, "cluster": 11, "erase": 11, "federate": 11, "demo": 11, "testing": 11,
-    "cli": 12,
+    "cli": 12, "__main__": 13,
 }  # fmt: skip
 """The folder, or the first word of a top-level file, to its layer."""
 
@@ -23,7 +23,7 @@ ONE_FOLDER = {0, 1}
 
 def unit_of(path: Path) -> str:
     parts = path.relative_to(SRC).with_suffix("").parts
-    return parts[0] if len(parts) > 1 else parts[0].split("_")[0]
+    return parts[0] if len(parts) > 1 else parts[0].split("_")[0] or parts[0]
 
 
 def our_imports(path: Path) -> list[tuple[int, str, bool]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +50,9 @@ class Encoded:
 
 
 def vector_cache(section: EncodeSection) -> VectorCache:
-    """The cache of vectors that a section names, or the user's."""
-    return VectorCache(Path(section.cache) if section.cache else cache_root() / "vectors.sqlite")
+    """The cache of vectors that a section names, or $SALON_VECTORS, or the user's."""
+    named = section.cache or os.environ.get("SALON_VECTORS", "")
+    return VectorCache(Path(named) if named else cache_root() / "vectors.sqlite")
 
 
 def encode_catalogue(section: EncodeSection, data: Dataset, progress: Progress | None = None) -> Encoded:
