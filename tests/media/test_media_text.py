@@ -59,10 +59,12 @@ def test_absent_empty_and_irregular_files_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("dirty", "clean"),
     [
-        ("<p>Hello&nbsp;<b>wor\u200bld</b></p>", "Hello wor ld".replace("wor ld", "world")),
+        ("<p>Hello&nbsp;<b>wor\u200bld</b></p>", "Hello world"),
         ("schÃ¶n &amp; gut", "schön & gut"),
         ("a<!-- b <i> -->c <script>x < 1 > y</script>d<style>p {}</style>e", "a c d e"),
         ("5 < 6 and 7 > 2", "5 < 6 and 7 > 2"),
+        ("x<y and y>z", "x<y and y>z"),
+        ('<!DOCTYPE html><DIV class="x">one<br/>two</Div><?xml v?>', "one two"),
         ("一<!-- 永远不关", "一<!-- 永远不关"),
         ("看https://a.b/c?d=1#e这里 www.x.com, ftp://y/z", "看 这里"),
         ("a\x00b\x1bc\ud800d\u202ee", "abcde"),

@@ -62,7 +62,7 @@ def decode_audio(
         limits: `max_bytes`, `max_seconds`, `max_streams` and `max_work_seconds`.
 
     Returns:
-        (n,) float32, n about rate x seconds; memory is about twice that.
+        (n,) float32, n about rate x seconds; memory peaks at two and a half times that.
 
     Raises:
         MediaError: There is no sound, it is damaged or cut short, or longer than the limits.

@@ -35,9 +35,9 @@ _UPRIGHT = {
 def decode_image(source: Path | bytes, *, limits: MediaLimits = DEFAULT_LIMITS) -> Picture:
     """A picture as RGB: the first frame, turned upright by its EXIF orientation, transparency laid on white.
 
-    The size is read from the header and checked before pixels are allocated. Palettes, grey, CMYK and 16-bit samples
-    (the upper eight bits) become 8-bit RGB; colour profiles are not applied. An orientation tag that cannot be read
-    counts as upright, since the pixels are sound.
+    The size is read from the header and checked before pixels are allocated; memory peaks at 15 bytes per pixel, 24
+    for WebP. Palettes, grey, CMYK and 16-bit samples (the upper eight bits) become 8-bit RGB; colour profiles are not
+    applied. An orientation tag that cannot be read counts as upright, since the pixels are sound.
 
     Args:
         source: Path of a file, or its bytes.
@@ -51,7 +51,7 @@ def decode_image(source: Path | bytes, *, limits: MediaLimits = DEFAULT_LIMITS) 
     """
     name = source_name(source)
     with open_source(source, limits) as stream, as_media_error(name):
-        _check_pixels(_webp_size(stream), name, limits)
+        _check_pixels(_declared_size(stream), name, limits)
         try:
             image = Image.open(stream, formats=limits.image_formats)
         except UnidentifiedImageError:
@@ -72,20 +72,24 @@ def _check_pixels(size: tuple[int, int], name: str, limits: MediaLimits) -> None
     limits.check("max_pixels", size[0] * size[1], name, "pixels", hint="Scale the picture down.")
 
 
-def _webp_size(stream: BinaryIO) -> tuple[int, int]:
-    """Width and height in a WebP header, (0, 0) for other formats; the stream is left at its start.
+def _declared_size(stream: BinaryIO) -> tuple[int, int]:
+    """Width and height in the header of a PNG or WebP, (0, 0) for other formats; the stream is left at its start.
 
-    libwebp allocates the canvas when a file is merely opened, so Pillow's own size comes too late. Layout:
+    libwebp allocates the canvas when a file is merely opened, so Pillow's own size comes too late; for PNG this spares
+    a warning on top of the error. Layouts: https://www.w3.org/TR/png/#11IHDR and
     https://developers.google.com/speed/webp/docs/riff_container
     """
     head = stream.read(30)
     stream.seek(0)
-    if len(head) < 30 or head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+    if len(head) < 30:
         return 0, 0
-    kind = head[12:16]
-    if kind == b"VP8X":
+    if head.startswith(b"\x89PNG") and head[12:16] == b"IHDR":
+        return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return 0, 0
+    if head[12:16] == b"VP8X":
         return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
-    if kind == b"VP8L":
+    if head[12:16] == b"VP8L":
         bits = int.from_bytes(head[21:25], "little")
         return (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
     return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
@@ -110,7 +114,7 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         white.alpha_composite(image.convert("RGBA"))
         return white.convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _checked(image: Picture) -> Picture:

@@ -21,7 +21,7 @@ class MediaLimits(Settings):
     max_text_chars: int = Field(default=1_000_000, gt=0)
     """Characters of one text."""
     max_pixels: int = Field(default=50_000_000, gt=0)
-    """Pixels of one picture or one video frame; decoding takes up to 16 bytes of memory per pixel."""
+    """Pixels of one picture or one video frame; decoding takes up to 24 bytes of memory per pixel."""
     image_formats: tuple[ImageFormat, ...] = Field(default=("PNG", "JPEG", "WEBP", "GIF", "BMP"), min_length=1)
     """Picture formats that may be opened at all, told by content and never by the suffix."""
     max_seconds: float = Field(default=1800.0, gt=0)

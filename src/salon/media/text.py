@@ -27,7 +27,15 @@ _BLOCKS = tuple(
         (r"<style\b", r"</style\b"),
     )
 )
-_TAG = re.compile(r"</?[A-Za-z!?][^<>]*>")
+_ELEMENTS = (
+    "a abbr address area article aside audio b base bdi bdo big blockquote body br button canvas caption center cite "
+    "code col colgroup data datalist dd del details dfn dialog dir div dl dt em embed fieldset figcaption figure font "
+    "footer form frame frameset h[1-6] head header hgroup hr html i iframe img input ins kbd label legend li link main "
+    "map mark menu meta meter nav noscript object ol optgroup option output p param picture pre progress q rp rt ruby "
+    "s samp script search section select slot small source span strike strong style sub summary sup svg table tbody "
+    "td template textarea tfoot th thead time title tr track tt u ul var video wbr"
+)
+_TAG = re.compile(rf"<(?:/?(?:{'|'.join(_ELEMENTS.split())})\b|[!?][A-Za-z\[])[^<>]*>", re.IGNORECASE)
 _URL = re.compile(r"(?<![A-Za-z0-9])(?:https?://|ftp://|www\.)[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", re.IGNORECASE)
 # Controls, soft hyphen, zero-width and direction marks, surrogates, byte-order marks. The joiners U+200C and U+200D
 # stay: they are part of emoji and of several scripts.
@@ -86,7 +94,7 @@ def clean_text(
     In this order: mark-up and its entities, then ftfy, links, control characters, Unicode form, white space.
 
     Args:
-        text: Any text; "5 < 6" is not taken for a tag.
+        text: Any text; "5 < 6" and "x<y and y>z" are not taken for tags, only the elements of HTML are.
         html_tags: Take out comments, scripts, styles and tags, and resolve entities such as `&amp;`.
         urls: Take out http, https, ftp and www addresses.
         form: "NFKC" also turns full-width letters and ligatures into plain ones.
