@@ -17,7 +17,7 @@ VERBS = ("demo", "check", "encode", "weights", "fit", "recommend", "similar", "e
 def salon(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "salon", *map(str, words)]
     environment = {**os.environ, "COLUMNS": "160", "NO_COLOR": "1"}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=120)
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=cwd, env=environment, timeout=120)
 
 
 def done(*words: object) -> str:
@@ -84,7 +84,7 @@ def test_evaluate_and_compare_write_json_and_a_page(shop: Path, tmp_path: Path) 
     assert json.loads(out.read_text())["baselines_present"]
     done("compare", shop, "--models", "itemknn", "--html", page)
     html = page.read_text()
-    assert html.startswith("<!doctype html>") or html.startswith("<!DOCTYPE html>")
+    assert html.lower().startswith("<!doctype html>")
     assert "itemknn" in html
     assert "data:image" in html
 

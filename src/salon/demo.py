@@ -1,4 +1,4 @@
-"""The demo: the whole way from raw media to a page of recommendations, on a world whose truth is known or on your data."""
+"""The demo: from raw media to a page of recommendations, on a world whose truth is known or on your data."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def run_demo(
         quality=quality.to_dict(),
         examples=examples(pipeline, people),
         title=f"salon: the {world}" if truth else f"salon: {data.stem}",
-        about=_about(best, trial.report),
+        about=_about(best),
     )
     clock.stop()
     answers = pipeline.recommend(people[:1], k=5, explained=True)
@@ -131,7 +131,9 @@ def run_demo(
 def _counts(pipeline: Pipeline) -> str:
     data = pipeline.dataset
     rejected = len(pipeline.read_result.rejects)
-    return f"  {data.n_items} items, {data.n_users} people, {len(data.events)} events; {rejected} rows or values rejected"
+    return (
+        f"  {data.n_items} items, {data.n_users} people, {len(data.events)} events; {rejected} rows or values rejected"
+    )
 
 
 def _best(truth: World | None, trial: Trial) -> dict[str, float]:
@@ -141,18 +143,24 @@ def _best(truth: World | None, trial: Trial) -> dict[str, float]:
     return {name: float(value) for name, value in truth.best_possible(trial.split.test, K).items()}
 
 
-def _about(best: dict[str, float], report: Report) -> str:
-    words = "Every model learned from the training part alone; validation chose settings; the test was read once."
+def _about(best: dict[str, float]) -> dict[str, str]:
+    told = {"Rules": "Models learned from the training part alone; validation chose settings; the test was read once."}
     key = f"ndcg@{K}"
     if key in best:
-        words += f" The best possible {key}, ranking by the true appeal, is {best[key]:.3f}."
-    return words
+        told["Best possible"] = f"Ranking by the true appeal reaches {key} {best[key]:.3f}."
+    return told
 
 
 def plain(demo: Demo) -> dict[str, Any]:
     """The demo's result for JSON."""
     mean = {m.name: {k: v.mean for k, v in m.metrics.items()} for m in demo.report.models}
-    return {"page": str(demo.page), "model": str(demo.model), "best": demo.best, "models": mean, "seconds": demo.seconds}
+    return {
+        "page": str(demo.page),
+        "model": str(demo.model),
+        "best": demo.best,
+        "models": mean,
+        "seconds": demo.seconds,
+    }
 
 
 def share_of_best(demo: Demo, metric: str = f"ndcg@{K}") -> float | None:

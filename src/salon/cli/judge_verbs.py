@@ -83,5 +83,5 @@ def write_page(pipeline: Pipeline, trial: Trial, path: Path, title: str = "") ->
         quality=pipeline.check().to_dict(),
         examples=examples,
         title=title or f"Models on {pipeline.base.resolve().name}",
-        about="Every model learned from the training part alone; validation chose settings.",
+        about={"Rules": "Every model learned from the training part alone; validation chose settings."},
     )
