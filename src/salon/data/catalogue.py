@@ -8,11 +8,13 @@ import numpy as np
 
 from salon.data.dataset import Dataset
 from salon.data.events import Events
+from salon.data.formats import read_ducho, read_mmrec, read_recbole
 from salon.data.ids import IdMap
 from salon.data.items import Users
 from salon.data.read import read_events, read_items, read_users
 from salon.data.result import ReadResult, Reject, Rejects, merge
 from salon.data.sources import EventsSource, ItemsSource, UsersSource
+from salon.errors import SettingError
 
 __all__ = ["EventsSource", "ItemsSource", "ReadResult", "Reject", "Rejects", "UsersSource", "read_dataset"]
 
@@ -31,9 +33,14 @@ def read_dataset(
     Raises:
         DataError: A file, table or column is absent, a file is broken, or nothing could be imported.
     """
-    catalogue, sieve = read_items(items, base)
-    sieves = [sieve]
+    if items.format in ("mmrec", "recbole"):
+        return _read_format(items, events, users, base)
     notes: tuple[str, ...] = ()
+    if items.format == "ducho":
+        catalogue, sieves = read_ducho(base / items.path).dataset.items, []
+    else:
+        catalogue, sieve = read_items(items, base)
+        sieves = [sieve]
     people = Users(IdMap((), what="user"))
     if users is not None:
         people, sieve = read_users(users, base)
@@ -44,3 +51,17 @@ def read_dataset(
         sieves.append(sieve)
     data = Dataset(catalogue, log, people, repeat=events.repeat if events is not None else "max")
     return ReadResult(data, merge(sieves), notes)
+
+
+def _read_format(items: ItemsSource, events: EventsSource | None, users: UsersSource | None, base: Path) -> ReadResult:
+    """A folder that holds items and events both; [events] may say how its values are weighed."""
+    if users is not None:
+        raise SettingError(f"A folder of {items.format!r} brings its users along.", hint="Leave out [users].")
+    if events is not None and events.path != items.path:
+        raise SettingError(
+            f"The events of {items.format!r} are those of {items.path!r}, not of {events.path!r}.",
+            hint="Give [events] the same path; its like, dislike and repeat are used.",
+        )
+    if items.format == "mmrec":
+        return read_mmrec(base / items.path, events)
+    return read_recbole(base / items.path, events, items.declared())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -30,9 +30,13 @@ def read_items(source: ItemsSource, base: Path) -> tuple[Items, Sieve]:
     Raises:
         DataError: The table or a column is absent, or no row could be used.
     """
+    columns = dict.fromkeys([source.id, *source.declared(), *([source.vector_row] if source.vector_row else [])])
+    return items_of(source, load_table(source, list(columns), base), base)
+
+
+def items_of(source: ItemsSource, loaded: Loaded, base: Path) -> tuple[Items, Sieve]:
+    """As `read_items`, from a table that is in memory already."""
     declared = source.declared()
-    columns = list(dict.fromkeys([source.id, *declared, *([source.vector_row] if source.vector_row else [])]))
-    loaded = load_table(source, columns, base)
     sieve = _sieve_of_table("items", loaded, source.id)
     kept = np.flatnonzero(sieve.kept)
     _check_any(len(kept), len(sieve.ids), source.shown_name, sieve)
@@ -50,8 +54,12 @@ def read_items(source: ItemsSource, base: Path) -> tuple[Items, Sieve]:
 
 def read_users(source: UsersSource, base: Path) -> tuple[Users, Sieve]:
     """The people of a table, and what of it could not be used; as `read_items`."""
+    return users_of(source, load_table(source, list(dict.fromkeys([source.id, *source.declared()])), base))
+
+
+def users_of(source: UsersSource, loaded: Loaded) -> tuple[Users, Sieve]:
+    """As `read_users`, from a table that is in memory already."""
     declared = source.declared()
-    loaded = load_table(source, list(dict.fromkeys([source.id, *declared])), base)
     sieve = _sieve_of_table("users", loaded, source.id)
     kept = np.flatnonzero(sieve.kept)
     _check_any(len(kept), len(sieve.ids), source.shown_name, sieve)
@@ -59,9 +67,11 @@ def read_users(source: UsersSource, base: Path) -> tuple[Users, Sieve]:
     return Users(IdMap([str(sieve.ids[row]) for row in kept], what="user"), fields), sieve
 
 
-def read_events(
-    source: EventsSource, items: Items, users: Users, base: Path
-) -> tuple[Events, Users, Sieve, tuple[str, ...]]:
+Log: TypeAlias = tuple[Events, Users, Sieve, tuple[str, ...]]
+"""Events, the people grown by those that only the log knows, rejects, and notes."""
+
+
+def read_events(source: EventsSource, items: Items, users: Users, base: Path) -> Log:
     """The log, the people grown by those that only the log knows, rejects, and notes.
 
     Args:
@@ -75,6 +85,11 @@ def read_events(
     """
     roles = [source.user, source.item, source.time, source.order, source.kind, source.value, source.text]
     loaded = load_table(source, list(dict.fromkeys(n for n in [*roles, *source.context] if n)), base)
+    return events_of(source, loaded, items, users)
+
+
+def events_of(source: EventsSource, loaded: Loaded, items: Items, users: Users) -> Log:
+    """As `read_events`, from a table that is in memory already."""
     frame = loaded.frame
     sieve = _new_sieve("events", loaded, as_ids(frame[source.user]))
     _drop_bad_ids(sieve, sieve.ids, "user")

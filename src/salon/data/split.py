@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 Rng = np.random.Generator | int
+WARM = 3
 
 
 def random_split(data: Dataset, *, valid: float = 0.1, test: float = 0.1, rng: Rng = 0) -> Split:
@@ -163,16 +164,8 @@ def cold_split(
     is_test, is_valid = np.zeros((2, data.n_items), bool)
     is_test[items[:n_test]] = True
     is_valid[items[n_test : n_test + n_valid]] = True
-    pairs = acted_pairs(data)
-    places = pairs % data.n_items
-    labels = np.where(is_test[places], TEST, np.where(is_valid[places], VALID, TRAIN))
-    free = _liked(data, pairs) & (labels == TRAIN)
-    rank, count = _shuffled_ranks(pairs // data.n_items * 2 + free, generator)
-    held = free & (count >= 3) & (rank < _at_least_one(count, warm, count - 1))
-    labels = np.where(held, TEST if candidates == "all" else UNUSED, labels)
-    rows = _label_rows(data, pairs, labels)
-    cold = is_test | is_valid
-    rows = np.where(cold[data.events.items] & (rows == TRAIN), UNUSED, rows)  # exposures of cold items
+    rows = _cold_labels(data, is_test, is_valid, warm, generator)
+    rows = np.where(rows == WARM, TEST if candidates == "all" else UNUSED, rows)
     about = {
         "protocol": "cold items",
         "cold_test_items": n_test,
@@ -189,6 +182,21 @@ def cold_split(
         about=about,
     )
     return _checked(split, valid, test)
+
+
+def _cold_labels(
+    data: Dataset, is_test: BoolArray, is_valid: BoolArray, warm: float, rng: np.random.Generator
+) -> IntArray:
+    """(events,) labels, with `WARM` for the held-out actions on items that are not cold."""
+    pairs = acted_pairs(data)
+    places = pairs % data.n_items
+    labels = np.where(is_test[places], TEST, np.where(is_valid[places], VALID, TRAIN))
+    free = _liked(data, pairs) & (labels == TRAIN)
+    rank, count = _shuffled_ranks(pairs // data.n_items * 2 + free, rng)
+    held = free & (count >= 3) & (rank < _at_least_one(count, warm, count - 1))
+    rows = _label_rows(data, pairs, np.where(held, WARM, labels))
+    exposed = (is_test | is_valid)[data.events.items] & (rows == TRAIN)
+    return np.where(exposed, UNUSED, rows)
 
 
 def k_folds(data: Dataset, k: int = 5, *, rng: Rng = 0) -> Iterator[Split]:

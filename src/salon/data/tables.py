@@ -115,12 +115,12 @@ def read_delimited(path: Path, delimiter: str, columns: Sequence[str] | None, *,
     """Columns of a text table with a header, all as strings; empty cells are null.
 
     Args:
-        path: An existing file.
+        path: The file.
         delimiter: One character.
         columns: Which to read; None for all.
         quotes: Whether '"' quotes a cell.
     """
-    check_utf8(path)
+    check_utf8(existing_file(path))
     try:
         table = pl.scan_csv(
             path, separator=delimiter, infer_schema=False, quote_char='"' if quotes else None, low_memory=True

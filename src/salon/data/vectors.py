@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
@@ -106,8 +107,9 @@ def read_ducho_layer(folder: Path, ids: Sequence[str]) -> tuple[FloatArray, Bool
         DataError: The folder holds no vector of these items, or vectors of different lengths.
     """
     names = [ducho_name(i) for i in ids]
-    shared = {n for n in names if names.count(n) > 1} if len(set(names)) < len(names) else set()
-    there = {p.stem: p for p in sorted(folder.glob("*.npy"))}
+    shared = {n for n, times in Counter(names).items() if times > 1}
+    home = folder.resolve()  # a link to a file elsewhere is not followed
+    there = {p.stem: p for p in sorted(folder.glob("*.npy")) if p.resolve().is_relative_to(home)}
     found = {row: _numbers(there[n]).reshape(-1) for row, n in enumerate(names) if n in there and n not in shared}
     if not found:
         raise DataError(f"{str(folder)!r} holds no vector of these items.", hint="It needs files <item id>.npy.")
