@@ -18,7 +18,7 @@ from salon.artifacts import read_state, reading, write_state, writing
 from salon.component import read_component
 from salon.data import Dataset, Holdout, Queries
 from salon.data.catalogue import ReadResult, read_dataset
-from salon.data.tables import read_dataset_folder, write_dataset
+from salon.data.parquet import read_dataset_folder, write_dataset
 from salon.encode.base import Features, FeatureSet
 from salon.errors import DataError, NotFittedError, SettingError
 from salon.explain import explain

@@ -82,4 +82,3 @@ def _file(data: Dataset, modality: Modality, row: int) -> Path | None:
             if path.is_file():
                 return path
     return None
-
