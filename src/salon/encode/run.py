@@ -103,7 +103,8 @@ class CatalogueEncoder:
         cache = cache if cache is not None else VectorCache(None)
         problems: list[MediaProblem] = []
         work = {part.name: _look_up(part, items, cache, problems) for part in self.parts}
-        ensure_weights({name for part in self.parts if work[part.name].values for name in weights_of(part.encoder)})
+        needed = {name for part in self.parts if work[part.name].values for name in weights_of(part.encoder)}
+        ensure_weights(sorted(needed), fetch=False)
         features: dict[str, Features] = {}
         with pool({part.name: part.encoder for part in self.parts}, workers) as submit:
             for part in self.parts:

