@@ -1,0 +1,303 @@
+"""The default model: clicks, order and all media in one closed form, item to item, with nothing to know about people.
+
+A history goes in and scores come out, so people it never met, and actions of a second ago, count at once; items that
+nobody has touched take what their content twins suggest; each score splits exactly into history x {clicks, each
+modality}; a person can be taken out as if the model had never seen them. The equations are in `linear_solve` (touched
+items) and `linear_twins` (the others), the sums over people in `linear_statistics`, the search in `linear_search`.
+
+It follows EASE (Steck, WWW 2019) with the dropout of EDLAE (Steck, NeurIPS 2020), media vectors as further rows to
+reconstruct (collective side information; L3AE, CIKM 2025, for the prior), degree exponents as in graph filters, and is
+our own in its combination.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal, Self
+
+import numpy as np
+from pydantic import Field
+from scipy import sparse
+
+from salon.config import Settings
+from salon.data import Dataset, Holdout, Queries
+from salon.encode.base import FeatureSet
+from salon.errors import DataError, ResourceError, SettingError
+from salon.models.base import Contributions, Recommender
+from salon.models.linear_media import Media
+from salon.models.linear_parts import Ledger
+from salon.models.linear_point import Point
+from salon.models.linear_problem import FLOPS, Problem, scorer_of
+from salon.models.linear_query import query_rows
+from salon.models.linear_score import Scorer
+from salon.models.linear_search import search
+from salon.models.linear_solve import Grams, solve
+from salon.models.linear_statistics import Statistics, collect, latest
+from salon.models.linear_twins import Twins, find_twins
+from salon.types import FloatArray, IntArray
+
+
+class LinearSettings(Settings):
+    """Settings of `Linear`; those of the closed form are searched inside `fit` unless `search` is off."""
+
+    point: Point = Field(default_factory=Point)
+    """The settings of the closed form: used as they are with search off, and where the search does not move them."""
+    search: bool = True
+    """Choose the settings of the closed form on held-out questions."""
+    budget_seconds: float = Field(60.0, gt=0)
+    """What the search may cost, in seconds of a reference core of 20 GFlop/s; equal data give equal models."""
+    refit: bool = True
+    """After the search, learn from the given validation answers as well."""
+    holdout: Literal["auto", "last", "random"] = "auto"
+    """Questions made from the data ask for the last action, or a random tenth; auto: the last where order is known."""
+    max_history: int = Field(500, ge=1)
+    """Only so many latest actions of a person are learned from."""
+    max_items: int = Field(20_000, ge=1)
+    """Touched items beyond which the dense solve is refused."""
+    memory_gb: float = Field(16.0, gt=0)
+    """Memory beyond which the fit is refused before it begins."""
+
+
+class Linear(Recommender):
+    """Closed-form multimodal item-to-item model."""
+
+    settings: LinearSettings = LinearSettings()
+    handles_cold_items = True
+    handles_cold_users = True
+
+    n_attributes_: int
+    point_: dict[str, Any]
+    search_: dict[str, float]
+    counts_: FloatArray
+    gram_: sparse.csr_array
+    past_: sparse.csr_array | None
+    follow_: sparse.csr_array | None
+    rows_: IntArray
+    into_: FloatArray
+    out_: FloatArray
+    twin_out_: FloatArray
+    weights_: FloatArray
+    ridge_: FloatArray
+    units_: list[float]
+    graphs_: sparse.csr_array | None
+    cold_: IntArray
+    twins_: FloatArray
+    twin_factor_: FloatArray
+    gain_: FloatArray
+
+    def _fit(
+        self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
+    ) -> dict[str, Any]:
+        settings = self.settings
+        queries = latest(data.queries(data.active_users()), settings.max_history)
+        if not (queries.weights > 0).any():
+            raise DataError("There is no positive action to learn from.", hint="Check the weights of the events.")
+        media = Media.of(items)
+        n_attributes = 0 if queries.profiles is None else int(queries.profiles.shape[1])
+        self._check_size(queries, data.n_items, media, n_attributes)
+        problem = Problem(queries, media, data.n_items, n_attributes)
+        point, about = settings.point.for_modalities(media.names), {"solves": 0.0}
+        if not queries.ordered:
+            point = point.moved({"order": 0.0})
+        if settings.search:
+            last = queries.ordered if settings.holdout == "auto" else settings.holdout == "last"
+            found = search(problem, point, validation, last=last, seconds=settings.budget_seconds, rng=rng)
+            point = found.point
+            about = {"solves": float(found.solves), "warm_ndcg": found.warm, "cold_ndcg": found.cold}
+            if settings.refit and validation is not None:
+                wider = _with_answers(queries, validation)
+                problem = Problem(latest(wider, settings.max_history), media, data.n_items, n_attributes)
+        state = learned(problem.statistics(point), media, point, data.n_items)
+        about = {name: value for name, value in about.items() if np.isfinite(value)}
+        return {**state, "search_": about, "n_attributes_": n_attributes}
+
+    def _check_size(self, queries: Queries, n_items: int, media: Media, n_attributes: int) -> None:
+        """Refuses what would not fit, before any work.
+
+        Raises:
+            ResourceError: More touched items than `max_items`, or more memory than `memory_gb`.
+        """
+        touched = len(np.unique(queries.items[queries.weights > 0])) + n_attributes
+        cold = int(media.any_present(n_items).sum()) - touched if media.names else 0
+        matrices = 8 + len(media.names) if self.settings.search else 6
+        gigabytes = (4.0 * matrices * touched**2 + 8.0 * touched * max(cold, 0)) / 2**30
+        seconds = 1.2 * touched**3 / FLOPS
+        if touched > self.settings.max_items or gigabytes > self.settings.memory_gb:
+            raise ResourceError(
+                f"{touched} touched items need about {gigabytes:.1f} GB and {seconds:.0f} s for each solve; "
+                f"allowed are {self.settings.max_items} items and {self.settings.memory_gb:g} GB.",
+                hint="Leave out rare items, raise max_items and memory_gb, set search to false, or use 'itemknn'.",
+            )
+
+    @property
+    def point(self) -> Point:
+        """The settings that were chosen."""
+        self.check_fitted()
+        return Point(**self.point_)
+
+    def _score(self, queries: Queries) -> FloatArray:
+        scores: FloatArray = self._scorer().scores(self._rows(queries))
+        return scores
+
+    def _rows(self, queries: Queries) -> sparse.csr_array:
+        profiles = queries.profiles
+        if self.n_attributes_ and profiles is not None and profiles.shape[1] != self.n_attributes_:
+            raise DataError(f"Profiles of {profiles.shape[1]} attributes; {self.n_attributes_} were learned.")
+        return query_rows(queries, self.point, self.n_items_, self.n_attributes_)
+
+    def _scorer(self) -> Scorer:
+        warm = self.rows_[self.rows_ < self.n_items_]
+        twins = Twins(warm, self.cold_, self.twins_, self.twin_factor_, self.gain_, self.units_[2])
+        return Scorer(self.rows_, self.into_, self.weights_, self.out_, self.twin_out_, twins, self.n_items_)
+
+    def _statistics(self) -> Statistics:
+        point = self.point
+        reach = point.order_reach if point.order else 0.0
+        return Statistics(self.gram_, self.counts_, point.user_exponent, reach, self.past_, self.follow_)
+
+    def contributions(self, queries: Queries, targets: IntArray) -> Contributions:
+        """The exact split of score(queries)[i, targets[i]] into history x {clicks, order, each modality}.
+
+        Args:
+            queries: n histories.
+            targets: (n,) int64 item rows.
+
+        Returns:
+            One row per action of the queries; with `rest`, what the profile of the person adds, they sum to the score.
+
+        Raises:
+            DataError: A target has neither actions nor media.
+        """
+        self.check_fitted()
+        media = Media.restored(vars(self))
+        graphs = {}
+        if self.graphs_ is not None:
+            stacked, width = self.graphs_, len(self.rows_)
+            graphs = {n: stacked[i * width : (i + 1) * width] for i, n in enumerate(media.names)}
+        unit, order_unit, _ = self.units_
+        scorer, stats = self._scorer(), self._statistics()
+        ledger = Ledger(scorer, stats, media, self.point, self.ridge_, unit, order_unit, graphs)
+        return ledger.contributions(queries, np.asarray(targets, np.int64))
+
+    def refit_with(self, changes: dict[str, float]) -> Self:
+        """The same model with some settings replaced, such as {"media:text": 0.0}, from the same sums over people.
+
+        Raises:
+            SettingError: The change needs sums that were not kept (another `user_exponent` or order).
+        """
+        point = self.point.moved(changes)
+        old = self.point
+        if (point.user_exponent, bool(point.order)) != (old.user_exponent, bool(old.order)) or (
+            point.order and point.order_reach != old.order_reach
+        ):
+            raise SettingError("Another user_exponent or order needs the histories.", hint="Call fit with that point.")
+        return self._with(self._statistics(), Media.restored(vars(self)), point, self.n_items_)
+
+    def updated(self, *, added: Queries | None = None, removed: Queries | None = None) -> Self:
+        """The model after some whole histories came in and others were taken out; settings stay.
+
+        The result equals, within rounding, the model that was fitted on the changed data with these settings. A changed
+        history is its old form removed and its new form added.
+
+        Raises:
+            SettingError: A removed history was never learned.
+        """
+        point, stats = self.point, self._statistics()
+        for queries, sign in ((added, 1.0), (removed, -1.0)):
+            if queries is not None:
+                terms = collect(
+                    latest(queries, self.settings.max_history),
+                    self.n_items_,
+                    exponent=stats.exponent,
+                    reach=stats.reach,
+                    n_attributes=self.n_attributes_,
+                )
+                stats = stats.plus(terms, sign)
+        return self._with(stats, Media.restored(vars(self)), point, self.n_items_)
+
+    def with_items(self, items: FeatureSet) -> Self:
+        """The model with new items behind the old ones, recommended by their content twins; nothing is solved again.
+
+        Raises:
+            DataError: A modality is new.
+            FingerprintError: The vectors come from another encoder.
+        """
+        self.check_fitted()
+        media = Media.restored(vars(self)).joined(items)
+        new = self.n_items_ + np.arange(items.n_items)
+        old, point, n_items = self._scorer(), self.point, self.n_items_ + items.n_items
+        both = find_twins(media, point, old.twins.warm, np.concatenate([self.cold_, new]), old.twins.own)
+        moved = [_inserted(m, self.n_items_, items.n_items) for m in (self.gram_, self.past_, self.follow_)]
+        state = {
+            **self.state(),
+            **media.state(),
+            **twin_state(both),
+            "n_items_": n_items,
+            "rows_": np.where(self.rows_ < self.n_items_, self.rows_, self.rows_ + items.n_items),
+            "counts_": np.insert(self.counts_, [self.n_items_] * items.n_items, 0.0),
+            **dict(zip(("gram_", "past_", "follow_"), moved, strict=True)),
+        }
+        return type(self)(self.settings).restore(state)
+
+    def _with(self, stats: Statistics, media: Media, point: Point, n_items: int) -> Self:
+        state = {**self.state(), **learned(stats, media, point, n_items)}
+        return type(self)(self.settings).restore(state)
+
+
+def learned(stats: Statistics, media: Media, point: Point, n_items: int) -> dict[str, Any]:
+    """Everything that follows from the sums over people, the media and the settings, by attribute name."""
+    grams = Grams(stats.counts, media, n_items, np.float64)
+    if not grams.items:
+        raise DataError("Nobody likes anything any more.", hint="A model needs at least one liked item.")
+    solution = solve(stats, grams, point)
+    cold = np.flatnonzero((stats.counts[:n_items] == 0) & media.any_present(n_items))
+    scorer = scorer_of(solution, stats.counts, point, media, cold, n_items)
+    graphs = [grams.graph_of(name) for name in media.names] if point.prior else []
+    return {
+        **media.state(),
+        **twin_state(scorer.twins),
+        "point_": point.model_dump(),
+        "counts_": stats.counts,
+        "gram_": stats.gram,
+        "past_": stats.past,
+        "follow_": stats.follow,
+        "rows_": scorer.rows,
+        "into_": scorer.into,
+        "out_": scorer.out,
+        "twin_out_": scorer.twin_out,
+        "weights_": scorer.weights,
+        "ridge_": solution.scales.ridge,
+        "units_": [solution.scales.unit, solution.scales.order_unit, scorer.twins.own],
+        "graphs_": sparse.csr_array(sparse.vstack(graphs, format="csr")) if graphs else None,
+    }
+
+
+def twin_state(twins: Twins) -> dict[str, Any]:
+    """The twins by attribute name."""
+    return {"cold_": twins.cold, "twins_": twins.weights, "twin_factor_": twins.factor, "gain_": twins.gain}
+
+
+def _inserted(matrix: sparse.csr_array | None, at: int, count: int) -> sparse.csr_array | None:
+    """The matrix with `count` empty rows and columns put in before row and column `at`."""
+    if matrix is None:
+        return None
+    part, size = sparse.coo_array(matrix), matrix.shape[0] + count
+    rows, columns = (np.where(index < at, index, index + count) for index in (part.row, part.col))
+    return sparse.csr_array((part.data, (rows, columns)), shape=(size, size))
+
+
+def _with_answers(queries: Queries, validation: Holdout) -> Queries:
+    """The histories with the answers of their validation questions behind them."""
+    row_of = {int(user): row for row, user in enumerate(queries.users)}
+    owner, items, weights = queries.row_of(), queries.items, queries.weights
+    answers = sparse.coo_array(validation.targets)
+    rows = np.array([row_of.get(int(validation.queries.users[q]), -1) for q in answers.row], np.int64)
+    known = rows >= 0
+    pairs = set(zip(owner.tolist(), items.tolist(), strict=True))
+    new = [k for k in np.flatnonzero(known) if (int(rows[k]), int(answers.col[k])) not in pairs]
+    owner = np.concatenate([owner, rows[new]])
+    items = np.concatenate([items, answers.col[new].astype(np.int64)])
+    weights = np.concatenate([weights, np.ones(len(new), np.float32)])
+    order = np.argsort(owner, kind="stable")
+    indptr = np.searchsorted(owner[order], np.arange(len(queries) + 1)).astype(np.int64)
+    return replace(queries, indptr=indptr, items=items[order], weights=weights[order])

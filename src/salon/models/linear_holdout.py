@@ -1,0 +1,135 @@
+"""Questions that the linear model asks itself when it chooses settings, made from the training data alone.
+
+Warm: the last liked item of each history where order means something, else a tenth of it at random. Cold: some touched
+items are hidden from everybody, as if nobody had met them. Competing: both at once, so that warm and cold scores can
+be brought to one scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from salon.arrays import block_size, blocks, top_k
+from salon.data import Holdout, Queries
+from salon.metrics import hit_matrix, ndcg, relevant_counts
+from salon.models.linear_point import Point
+from salon.models.linear_problem import Budget, Problem
+from salon.types import BoolArray, IntArray
+
+WARM_SHARE = 0.1
+COLD_SHARE = 0.15
+COLD_FOLDS = 3
+MAX_QUESTIONS = 4000
+CUT = 20
+"""Points are compared by nDCG at this length."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training set and questions about it.
+
+    Attributes:
+        problem: What may be learned from.
+        holdout: What is asked.
+        cold: The untouched items that take part, (c,) int64, or None.
+    """
+
+    problem: Problem
+    holdout: Holdout
+    cold: IntArray | None = None
+
+    def value(self, point: Point, budget: Budget) -> float:
+        """Mean nDCG of a point over the questions."""
+        scorer = self.problem.scorer(point, budget, self.cold)
+        total, asked = 0.0, self.holdout
+        for rows in blocks(len(asked), block_size(self.problem.n_items)):
+            scores = self.problem.score(scorer, asked.queries.take(rows), point, budget)
+            part = asked.queries.take(rows)
+            scores[part.row_of(), part.items] = -np.inf
+            if asked.exclude is not None:
+                scores[sparse.csr_array(asked.exclude[rows]).nonzero()] = -np.inf
+            if asked.candidates is not None:
+                scores[:, ~asked.candidates] = -np.inf
+            targets = sparse.csr_array(asked.targets[rows])
+            hits = hit_matrix(top_k(scores, CUT).ids, targets)
+            total += float(ndcg(hits, relevant_counts(targets), CUT).sum())
+        return total / max(len(asked), 1)
+
+
+def keep(queries: Queries, kept: BoolArray) -> Queries:
+    """The queries with some of their actions only, `kept` (actions,) bool."""
+    counts = np.bincount(queries.row_of()[kept], minlength=len(queries))
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return replace(queries, indptr=indptr, items=queries.items[kept], weights=queries.weights[kept])
+
+
+def targets_of(queries: Queries, asked: BoolArray, n_items: int) -> sparse.csr_array:
+    """(n, items) float32, 1 at the actions `asked` (actions,) bool."""
+    place = (queries.row_of()[asked], queries.items[asked])
+    return sparse.csr_array((np.ones(int(asked.sum()), np.float32), place), shape=(len(queries), n_items))
+
+
+def asked_only(holdout: Holdout, columns: BoolArray, rng: np.random.Generator) -> Holdout:
+    """The questions whose answers are among `columns`, at most `MAX_QUESTIONS` of them."""
+    targets = sparse.csr_array(holdout.targets @ sparse.diags_array(columns.astype(np.float32)))
+    targets.eliminate_zeros()
+    rows = np.flatnonzero(np.diff(targets.indptr) > 0)
+    if len(rows) > MAX_QUESTIONS:
+        rows = np.sort(rng.choice(rows, MAX_QUESTIONS, replace=False))
+    exclude = None if holdout.exclude is None else sparse.csr_array(holdout.exclude[rows])
+    return Holdout(holdout.queries.take(rows), sparse.csr_array(targets[rows]), exclude, holdout.candidates)
+
+
+def warm_actions(queries: Queries, last: bool, rng: np.random.Generator) -> BoolArray:
+    """(actions,) bool, the liked actions to ask for: each history keeps at least one other liked action."""
+    liked = queries.weights > 0
+    row = queries.row_of()
+    counts = np.bincount(row[liked], minlength=len(queries))
+    wanted = np.where(counts >= 2, np.ones(len(queries)) if last else np.maximum(np.floor(WARM_SHARE * counts), 1), 0)
+    order = np.arange(len(row)) if last else rng.permutation(len(row))
+    order = order[liked[order]]
+    by_row = order[np.argsort(row[order], kind="stable")]
+    back = np.repeat(np.cumsum(counts), counts) - np.arange(len(by_row))  # 1 for the latest of its history
+    chosen = np.zeros(len(row), bool)
+    chosen[by_row[back <= wanted[row[by_row]]]] = True
+    return chosen
+
+
+def split_task(problem: Problem, asked: BoolArray, cold: IntArray | None, rng: np.random.Generator) -> Task:
+    """Asks for the actions `asked`; the actions of everybody on the items `cold` are hidden as well."""
+    train, n_items = problem.train, problem.n_items
+    hidden = np.zeros(n_items, bool)
+    hidden[[] if cold is None else cold] = True
+    rest = keep(train, ~asked & ~hidden[train.items])
+    holdout = Holdout(rest, targets_of(train, asked | (hidden[train.items] & (train.weights > 0)), n_items))
+    smaller = Problem(rest, problem.media, n_items, problem.n_attributes)
+    return Task(smaller, asked_only(holdout, np.ones(n_items, bool), rng), cold)
+
+
+def cold_folds(problem: Problem, touched: BoolArray, rng: np.random.Generator) -> list[IntArray]:
+    """Disjoint sets of touched items with media, to be hidden in turn; none when there are too few."""
+    able = rng.permutation(np.flatnonzero(touched & problem.media.any_present(problem.n_items)))
+    size = int(COLD_SHARE * len(able))
+    return [np.sort(able[i * size : (i + 1) * size]) for i in range(COLD_FOLDS)] if size >= 3 else []
+
+
+def hide_items(problem: Problem, cold: IntArray, rng: np.random.Generator) -> Task:
+    """Hides the items `cold`, asks for the actions on them, and ranks them alone."""
+    task = split_task(problem, np.zeros(len(problem.train.items), bool), cold, rng)
+    candidates = np.zeros(problem.n_items, bool)
+    candidates[cold] = True
+    return replace(task, holdout=replace(task.holdout, candidates=candidates))
+
+
+def warm_task(
+    problem: Problem, touched: BoolArray, validation: Holdout | None, last: bool, rng: np.random.Generator
+) -> Task:
+    """The given questions about touched items, or questions made from the training data when there are none."""
+    if validation is not None:
+        given = asked_only(validation, touched, rng)
+        if len(given):
+            return Task(problem, given)
+    return split_task(problem, warm_actions(problem.train, last, rng), None, rng)

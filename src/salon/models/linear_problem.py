@@ -1,0 +1,117 @@
+"""One training set under many settings: sums and Grams are made once, the last solve is kept."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from salon.data import Queries
+from salon.models.linear_media import Media
+from salon.models.linear_point import Point
+from salon.models.linear_query import query_rows
+from salon.models.linear_score import Scorer, mean_column
+from salon.models.linear_solve import Grams, Solution, solve
+from salon.models.linear_statistics import Statistics, collect
+from salon.models.linear_twins import find_twins
+from salon.types import FloatArray, IntArray
+
+FLOPS = 2e10
+"""Floating-point operations per second of the core that budgets are counted in; a constant, so that equal input gives
+equal output however busy the machine is."""
+
+
+class Budget:
+    """Seconds of the reference core that a search may still spend."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+        self.solves = 0
+
+    def spend(self, flops: float) -> None:
+        """Takes the time of some floating-point operations off."""
+        self.left -= flops / FLOPS
+
+    def share(self, part: float) -> Budget:
+        """A budget of a part of what is left; it is taken off here at once."""
+        taken = Budget(max(self.left, 0.0) * part)
+        self.left -= taken.left
+        return taken
+
+
+class Problem:
+    """Histories to learn from.
+
+    Args:
+        train: The histories.
+        media: Vectors of all items.
+        n_items: Number of items.
+        n_attributes: Number of user attributes.
+    """
+
+    def __init__(self, train: Queries, media: Media, n_items: int, n_attributes: int = 0) -> None:
+        self.train, self.media, self.n_items, self.n_attributes = train, media, n_items, n_attributes
+        self._statistics: dict[tuple[float, float], Statistics] = {}
+        self._grams: Grams | None = None
+        self._solved: tuple[object, Solution] | None = None
+
+    def statistics(self, point: Point) -> Statistics:
+        """The sums that a point needs."""
+        key = (point.user_exponent, point.order_reach if point.order else 0.0)
+        if key not in self._statistics:
+            self._statistics[key] = collect(
+                self.train, self.n_items, exponent=key[0], reach=key[1], n_attributes=self.n_attributes
+            )
+        return self._statistics[key]
+
+    def grams(self, point: Point) -> Grams:
+        """The dense matrices; who is touched does not depend on the point."""
+        if self._grams is None:
+            self._grams = Grams(self.statistics(point).counts, self.media, self.n_items)
+        return self._grams
+
+    def solution(self, point: Point, budget: Budget) -> Solution:
+        """B of a point; points that differ in the query or in output scales only share it."""
+        key = point.model_dump(include=SOLVED)
+        if self._solved is None or self._solved[0] != key:
+            grams = self.grams(point)
+            budget.spend(len(grams.rows) ** 3 * (3.0 if point.order or point.prior else 1.2))
+            budget.solves += 1
+            self._solved = (key, solve(self.statistics(point), grams, point))
+        return self._solved[1]
+
+    def scorer(self, point: Point, budget: Budget, cold: IntArray | None = None) -> Scorer:
+        """What scores with a point.
+
+        Args:
+            point: The settings.
+            budget: Pays for the solves.
+            cold: Untouched items to find twins for, or None for none.
+        """
+        solution, counts = self.solution(point, budget), self.statistics(point).counts
+        wanted = np.zeros(0, np.int64) if cold is None else cold
+        return scorer_of(solution, counts, point, self.media, wanted, self.n_items)
+
+    def score(self, scorer: Scorer, queries: Queries, point: Point, budget: Budget) -> FloatArray:
+        """(n, items) float32 scores of some queries."""
+        rows = query_rows(queries, point, self.n_items, self.n_attributes)
+        size, cold = len(scorer.rows), len(scorer.twins.cold)
+        budget.spend(10.0 * rows.nnz * size + rows.shape[0] * (120.0 * self.n_items + 2.0 * cold * size))
+        return scorer.scores(rows)
+
+
+def scorer_of(
+    solution: Solution, counts: FloatArray, point: Point, media: Media, cold: IntArray, n_items: int
+) -> Scorer:
+    """What scores with a solution, twins included."""
+    rows = solution.scales.rows
+    warm = rows[rows < n_items]
+    out = solution.out(counts, point.popularity, point.confidence)
+    twin_out = solution.out(counts, point.twin_popularity, 0.0)
+    own = point.twin_self * mean_column(solution.weights, twin_out) if len(cold) else 0.0
+    twins = find_twins(media, point, warm, cold, own)
+    return Scorer(rows, solution.scales.into, solution.weights, out, twin_out, twins, n_items)
+
+
+SOLVED = {
+    "user_exponent", "item_exponent", "ridge", "dropout", "media", "order", "order_reach", "prior", "profile",
+}  # fmt: skip
+"""The settings on which B depends."""

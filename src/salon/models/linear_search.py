@@ -1,0 +1,218 @@
+"""How the linear model chooses its settings: coordinate search on questions made from the training data or given.
+
+First everything about touched items, from two starts; then who is whose twin, on items that are hidden as if they were
+new; last the scale that lets warm and cold compete. Grids are coarse and a move has to gain a little, so that the
+search does not follow the noise of a small set of questions. It is a pure function of its input: the budget is counted
+in operations, not in seconds of this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from scipy import sparse
+
+from salon.data import Holdout
+from salon.models.linear_holdout import (
+    Task,
+    asked_only,
+    cold_folds,
+    hide_items,
+    split_task,
+    warm_actions,
+    warm_task,
+)
+from salon.models.linear_point import (
+    CLICK_GRID,
+    COLD_SCALES,
+    DISLIKES,
+    MEDIA_GRID,
+    ORDER_GRID,
+    PROFILES,
+    SHAPE_GRID,
+    STARTS,
+    TWIN_GRID,
+    TWIN_SHARES,
+    Point,
+)
+from salon.models.linear_problem import Budget, Problem
+from salon.types import BoolArray
+
+GAIN = 5e-4
+"""A move must gain this share of the value, so that ties go to what is simpler or was there before."""
+ROUNDS = 4
+FEWEST = 20
+"""With fewer questions than this nothing is searched."""
+Grid = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The result of a search.
+
+    Attributes:
+        point: The settings.
+        warm: nDCG on the warm questions, NaN when none were asked.
+        cold: nDCG on the cold questions, NaN when none were asked.
+        solves: How many systems were solved.
+    """
+
+    point: Point
+    warm: float
+    cold: float
+    solves: int
+
+
+def climb(value: Callable[[Point], float], point: Point, grid: Grid, budget: Budget) -> tuple[Point, float]:
+    """Coordinate search: each coordinate in turn moves along its grid while that gains, two bad steps end it.
+
+    Args:
+        value: What to raise.
+        point: Where to begin.
+        grid: Values per entry of the flat table, ascending.
+        budget: Ends the search when it is spent; the start is always evaluated.
+    """
+    best = value(point)
+    for _ in range(ROUNDS):
+        before = point
+        for name, steps in grid.items():
+            for direction in (1, -1):
+                point, best = _along(value, (point, best), (name, steps, direction), budget)
+        if point == before or budget.left <= 0:
+            break
+    return point, best
+
+
+def _along(
+    value: Callable[[Point], float], at: tuple[Point, float], line: tuple[str, Sequence[float], int], budget: Budget
+) -> tuple[Point, float]:
+    """The best point on one side of a line through the grid."""
+    (point, best), (name, steps, direction) = at, line
+    place = int(np.argmin(np.abs(np.asarray(steps) - point.flat()[name]))) + direction
+    bad = 0
+    while 0 <= place < len(steps) and bad < 2 and budget.left > 0:
+        moved = point.moved({name: steps[place]})
+        found = value(moved)
+        if found > best * (1.0 + GAIN):
+            point, best, bad = moved, found, 0
+        else:
+            bad += 1
+        place += direction
+    return point, best
+
+
+def remembered(value: Callable[[Point], float]) -> Callable[[Point], float]:
+    """The same function, which looks up points that it met before."""
+    known: dict[str, float] = {}
+
+    def look_up(point: Point) -> float:
+        key = point.model_dump_json()
+        if key not in known:
+            known[key] = value(point)
+        return known[key]
+
+    return look_up
+
+
+def search(
+    problem: Problem, start: Point, validation: Holdout | None, *, last: bool, seconds: float, rng: np.random.Generator
+) -> Found:
+    """The best settings found.
+
+    Args:
+        problem: The training data.
+        start: Given settings; exponents and scales are taken from the built-in starts.
+        validation: Questions given by the caller; kinds of questions that it lacks are made from the training data.
+        last: Whether made warm questions ask for the last action, or for a random tenth.
+        seconds: Budget, of the reference core.
+        rng: Makes the questions.
+    """
+    budget = Budget(seconds)
+    touched = np.zeros(problem.n_items, bool)
+    touched[problem.train.items[problem.train.weights > 0]] = True
+    warm = warm_task(problem, touched, validation, last, rng)
+    point, warm_value, cold_value, solves = start, float("nan"), float("nan"), 0
+    if len(warm.holdout) >= FEWEST:
+        spent = budget.share(0.65)
+        point, warm_value = _warm_search(warm, start, spent)
+        solves += spent.solves
+    cold = _cold_tasks(problem, touched, validation, rng)
+    if cold and min(len(task.holdout) for task in cold) >= FEWEST:
+        spent = budget.share(0.75)
+        point, cold_value = climb(remembered(_mean_value(cold, spent)), point, _twin_grid(point), spent)
+        named = [task for task in cold if (task.holdout.queries.users >= 0).all()]
+        rival = _rival_task(problem, (named or cold)[0], last, rng)
+        point, _ = climb(partial(rival.value, budget=budget), point, {"cold_scale": COLD_SCALES}, budget)
+        solves += spent.solves + budget.solves
+    return Found(point, warm_value, cold_value, solves)
+
+
+def _mean_value(tasks: list[Task], budget: Budget) -> Callable[[Point], float]:
+    return lambda point: float(np.mean([task.value(point, budget) for task in tasks]))
+
+
+def _warm_search(task: Task, start: Point, budget: Budget) -> tuple[Point, float]:
+    """The best of the climbs from the built-in starts."""
+    train = task.problem.train
+    grid: dict[str, Sequence[float]] = {}
+    if train.ordered:
+        grid |= {"reach": ORDER_GRID["reach"]}
+    grid |= CLICK_GRID | {f"media:{name}": MEDIA_GRID for name in start.media} | SHAPE_GRID
+    if train.ordered:
+        grid |= {"order": ORDER_GRID["order"], "order_reach": ORDER_GRID["order_reach"]}
+    if (train.weights < 0).any():
+        grid["dislike"] = DISLIKES
+    if task.problem.n_attributes:
+        grid["profile"] = PROFILES
+    if not start.media:
+        del grid["prior"]
+    found = []
+    for place, entries in enumerate(STARTS):
+        share = budget.share(1.0 / (len(STARTS) - place))
+        value = partial(task.value, budget=share)
+        found.append(climb(remembered(value), start.moved(entries), grid, share))
+        budget.solves += share.solves
+    return max(found, key=lambda pair: pair[1])
+
+
+def _twin_grid(point: Point) -> Grid:
+    grid: dict[str, Sequence[float]] = {"twin_ridge": TWIN_GRID["twin_ridge"]}
+    if len(point.twins) > 1:
+        grid |= {f"twins:{name}": TWIN_SHARES for name in point.twins}
+    return grid | {name: steps for name, steps in TWIN_GRID.items() if name != "twin_ridge"}
+
+
+def _cold_tasks(
+    problem: Problem, touched: BoolArray, validation: Holdout | None, rng: np.random.Generator
+) -> list[Task]:
+    """Questions about items that are untouched or hidden; a given set stands first."""
+    if not problem.media.names:
+        return []
+    tasks = [hide_items(problem, cold, rng) for cold in cold_folds(problem, touched, rng)]
+    if validation is not None:
+        untouched = ~touched & problem.media.any_present(problem.n_items)
+        given = asked_only(validation, untouched, rng)
+        if len(given) >= FEWEST:
+            asked = np.zeros(problem.n_items, bool)
+            asked[given.targets.indices] = True
+            candidates = given.candidates if given.candidates is not None else asked
+            tasks.insert(0, Task(problem, replace(given, candidates=candidates & ~touched), np.flatnonzero(untouched)))
+    return tasks
+
+
+def _rival_task(problem: Problem, cold: Task, last: bool, rng: np.random.Generator) -> Task:
+    """Warm and cold questions at once, everything ranked, on a training set that knows neither answer."""
+    train = cold.problem.train
+    smaller = Problem(train, problem.media, problem.n_items, problem.n_attributes)
+    made = split_task(smaller, warm_actions(train, last, rng), cold.cold, rng)
+    row_of = {int(user): row for row, user in enumerate(cold.holdout.queries.users) if user >= 0}
+    pairs = [(row, row_of[int(u)]) for row, u in enumerate(made.holdout.queries.users) if int(u) in row_of]
+    rows, others = np.array(pairs, np.int64).reshape(-1, 2).T
+    matched = sparse.csr_array(
+        (np.ones(len(rows), np.float32), (rows, others)), shape=(len(made.holdout), len(cold.holdout))
+    )
+    targets = sparse.csr_array((made.holdout.targets + matched @ cold.holdout.targets).minimum(1.0))
+    return replace(made, holdout=replace(made.holdout, targets=targets))
