@@ -2,13 +2,17 @@
 
 Memory is the kernel's own high-water mark of the resident set (VmHWM), set back just before the fit (Linux,
 clear_refs), less what was resident then. It sees numpy, BLAS and torch on the CPU, which tracemalloc does not, without
-a second process. Memory that was freed before but kept by the allocator can be used again unseen, so it may understate
-a fit that follows a larger one in the same process. Where the mark cannot be set back it is None rather than a guess.
+a second process. Freed memory is given back to the system first (malloc_trim), as its reuse would not be seen; what
+the allocator keeps nevertheless may understate a fit that follows a larger one. Where the mark cannot be set back it is
+None rather than a guess.
 """
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +45,10 @@ def measure_fit(
 
 
 def _reset_peak() -> bool:
-    """Whether the high-water mark could be set back to what is resident now."""
+    """Whether the high-water mark could be set back to what is resident now, after giving back what is free."""
+    gc.collect()
+    with suppress(AttributeError, OSError, TypeError):  # another C library than glibc gives nothing back
+        ctypes.CDLL(None).malloc_trim(0)
     try:
         CLEAR.write_text("5")
     except OSError:

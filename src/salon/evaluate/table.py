@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from salon.errors import DataError
-from salon.evaluate.names import label, number
+from salon.evaluate.names import label, number, sort_sign
 from salon.evaluate.values import Comparison, Measured, Report
 
 
@@ -30,7 +30,7 @@ def mark(comparison: Comparison | None) -> str:
         return "ref"
     if not comparison.resolved:
         return "≈"
-    return "▲" if comparison.difference > 0 else "▼"
+    return "▲" if comparison.difference * sort_sign(comparison.metric) > 0 else "▼"
 
 
 def cell(metric: str, value: Measured | None) -> str:
@@ -118,14 +118,17 @@ def _rows(report: Report, metrics: Sequence[str]) -> list[list[str]]:
         cost = model.cost
         costs = (None, None, None) if cost is None else (cost.cpu_seconds, cost.peak_mb, cost.recommend_ms)
         values = [cell(m, model.metrics.get(m)) for m in metrics]
-        rows.append([model.name, mark(report.comparison(model.name)), *values, *map(_short, costs)])
+        rows.append([model.name, mark(report.comparison(model.name)), *values, *map(cost_words, costs)])
     return rows
 
 
-def _short(value: float | None) -> str:
+def cost_words(value: float | None) -> str:
+    """Such as "1,234", "12.3", "1.23" or "< 0.01"; "–" where it is not known."""
     if value is None:
         return "–"
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    if value < 0.01:
+        return "< 0.01"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _plain(text: str) -> str:
