@@ -151,7 +151,7 @@ def robust_scores(values: FloatArray) -> FloatArray:
     """(n,) distance from the median in robust standard deviations; 0 throughout where nearly all values are equal.
 
     The deviation is the larger one of two estimates that agree for normal values: 1.4826 times the median absolute
-    deviation, and the middle 90 % divided by 3.29. The second one keeps a column with many equal values and a long tail,
+    deviation, and the middle 90 % divided by 3.29. The second one keeps a column of many equal values and a long tail,
     such as a year, from having half of its values called outliers.
     """
     if not len(values):
