@@ -53,7 +53,7 @@ def write_shop(folder: Path, *, model: str = 'name = "ease"') -> Path:
         liked = [i for i in range(24) if i % 2 == user % 2]
         for time, item in enumerate(rng.permutation(liked)[:8]):
             events.append(f"p{user:02d},thing-{item:02d},{1000 + time},{'buy' if time % 3 == 0 else 'view'}")
-        events.append(f"p{user:02d},thing-{(user + 1) % 2:02d},1100,dislike")
+        events.append(f"p{user:02d},thing-{(user + 1) % 2:02d},999,dislike")
     events.append("p00,thing-99,1200,view")
     (folder / "events.csv").write_text("\n".join(events) + "\n", encoding="utf-8")
     users = "\n".join(["id,club", *(f"p{u:02d},{('red', 'blue')[u % 2]}" for u in range(30))])

@@ -189,3 +189,15 @@ def test_the_password_of_a_database_is_not_saved(tmp_path: Path, make_shop: Make
     path = make_shop(tmp_path)
     path.write_text(path.read_text().replace('path = "users.csv"', 'path = "sqlite:///secret.db"\ntable = "u"'))
     assert "secret" not in shop_json(read_shop(path))
+
+
+@pytest.mark.parametrize(("how", "items", "gaps"), [("drop", 24, 0), ("mode", 25, 0), ("knn", 25, 0)])
+def test_gaps_are_repaired_where_asked(make_shop: MakeShop, tmp_path: Path, how: str, items: int, gaps: int) -> None:
+    path = make_shop(tmp_path)
+    table = tmp_path / "items.csv"
+    table.write_text(table.read_text().replace("nobody touched,,crimson,40", "nobody touched,,,40"))
+    path.write_text(path.read_text() + f'\n[repair]\nkind = "{how}"\n')
+    pipeline = Pipeline.read(path)
+    assert pipeline.dataset.n_items == items
+    assert int((~pipeline.dataset.items["kind"].present).sum()) == gaps
+    assert any(f"{how} filled or dropped 1 of 'kind'" in line for line in pipeline.findings(pipeline.check()))

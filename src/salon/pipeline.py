@@ -18,6 +18,7 @@ from salon.artifacts import read_state, reading, write_state, writing
 from salon.component import read_component
 from salon.data import Dataset, Holdout, Queries
 from salon.data.catalogue import ReadResult, read_dataset
+from salon.data.check import How, keep_items, repair
 from salon.data.parquet import read_dataset_folder, write_dataset
 from salon.encode.base import Features, FeatureSet
 from salon.errors import DataError, NotFittedError, SettingError
@@ -70,7 +71,10 @@ class Pipeline:
         """
         path = Path(path)
         shop = read_shop(path)
-        return cls(shop, read_dataset(shop.items, shop.events, shop.users, path.parent), path.parent)
+        found = read_dataset(shop.items, shop.events, shop.users, path.parent)
+        data, changes = repaired(found.dataset, shop.repair)
+        notes = [f"{how} filled or dropped {count} of {field!r}" for (field, how), count in changes.items()]
+        return cls(shop, replace(found, dataset=data, notes=(*found.notes, *notes)), path.parent)
 
     @property
     def dataset(self) -> Dataset:
@@ -109,6 +113,15 @@ class Pipeline:
         encoded = self.encoded
         features, problems = (encoded.features, encoded.problems) if encoded else (None, ())
         return check_quality(self.dataset, features, problems)
+
+    def findings(self, report: QualityReport) -> list[str]:
+        """What was rejected, changed and masked, and what the report found, in sentences."""
+        result = self.read_result
+        lines = [f"rejected {count}: {reason}" for reason, count in result.rejects.counts.items()]
+        lines += [f"note: {note}" for note in result.notes]
+        problems = self.encoded.problems if self.encoded else ()
+        lines += [f"masked {p.field!r} of {p.id!r}: {p.reason}" for p in problems]
+        return [*lines, *report.findings]
 
     def fit(
         self,
@@ -322,6 +335,16 @@ class Pipeline:
 def load(path: Path | str) -> Pipeline:
     """The pipeline that `Pipeline.save` or `salon fit` wrote."""
     return Pipeline.load(path)
+
+
+def repaired(data: Dataset, repairs: Mapping[str, How]) -> tuple[Dataset, dict[tuple[str, How], int]]:
+    """The dataset with the gaps of some item fields repaired, and how many values or items each repair touched."""
+    counts: dict[tuple[str, How], int] = {}
+    for field, how in repairs.items():
+        items, changes = repair(data.items, field, how)
+        counts[field, how] = len(changes)
+        data = keep_items(data, data.items.ids.index(items.ids.names)) if how == "drop" else replace(data, items=items)
+    return data, counts
 
 
 def _fill(ids: IntArray, scores: np.ndarray, sources: IntArray, more: IntArray, more_scores: np.ndarray) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -47,6 +47,9 @@ class Shop(Settings):
     """What people did."""
     users: UsersSource | None = None
     """Attributes of the people."""
+    repair: dict[str, Literal["drop", "mean", "median", "mode", "knn"]] = Field(default_factory=dict)
+    """Item field to what is done about its missing values: drop the items, or fill in the mean, median or mode of the
+    field, or what the most similar items have. Fields not named keep their gaps, which models know how to live with."""
     encode: EncodeSection = EncodeSection()
     """How media become vectors."""
     fuse: dict[str, Any] = Field(default_factory=dict)

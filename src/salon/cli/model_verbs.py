@@ -128,7 +128,7 @@ def explain(
 
 
 def _show(title: str, answer: Answer) -> None:
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for place, one in enumerate(answer.items, start=1):
         why = "" if one.why is None else one.why.words + (f", {one.why.despite}" if one.why.despite else "")
         rows.append((place, one.id, one.title, f"{one.score:.3f}", one.source, why))
@@ -148,4 +148,4 @@ def _pairs(words: list[str]) -> dict[str, str]:
     for word in words:
         if "=" not in word:
             raise SettingError(f"--profile {word!r} is no pair.", hint="Write it as attribute=value.")
-    return dict(word.split("=", 1) for word in words)  # type: ignore[misc]
+    return dict(word.split("=", 1) for word in words)
