@@ -307,11 +307,12 @@ def test_nested_values_become_figures_tables_and_sections():
             "empty": [],
         }
     )
-    assert dict(found.figures) == {"items": "12,345", "share": "0.123", "empty": ""}
-    table, twice, notes = found.parts
+    assert dict(found.figures) == {"items": "12,345", "share": "0.123", "empty": "none"}
+    notes, table, twice = found.parts
     assert (table.title, table.head) == ("by field", ("", "present", "missing"))
     assert table.rows == (("title", "1", ""), ("photo", "0.5", "–"))
     assert (len(twice.rows), twice.more) == (60, 10)
     assert notes.lines[0] == "one"
     assert words(float("nan")) == "–"
     assert words([1, 2]) == "1, 2"
+    assert words("1997-09-20T03:05:10+00:00") == "1997-09-20 03:05"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 MAX_ROWS = 60
 MAX_DEPTH = 5
+HEADINGS = {"coverage": "items by number of modalities present", "agreements": "agreement of modalities"}
+"""Names of the data report that need more words."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ def _of_mapping(value: Mapping[Any, Any], title: str, depth: int) -> Section:
     if len(value) > 1 and all(isinstance(v, Mapping) and v and _is_flat(v.values()) for v in value.values()):
         return _table(title, [{"": _name(k), **v} for k, v in value.items()])
     figures = [(_name(k), words(v)) for k, v in value.items() if not _is_nested(v)]
-    parts = [outline(v, _name(k), depth + 1) for k, v in value.items() if _is_nested(v) and v]
+    parts = [outline(v, _name(k), depth + 1) for k, v in value.items() if _is_nested(v)]
+    parts.sort(key=lambda part: not part.lines)  # sentences come before tables
     return Section(title, figures=tuple(figures), parts=tuple(parts))
 
 
@@ -79,7 +83,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _is_nested(value: Any) -> bool:
-    return isinstance(value, Mapping) or (_is_list(value) and not _is_short(value))
+    return (isinstance(value, Mapping) and len(value) > 0) or (_is_list(value) and not _is_short(value))
 
 
 def _is_short(value: Sequence[Any]) -> bool:
@@ -92,13 +96,15 @@ def _is_flat(values: Any) -> bool:
 
 
 def _name(key: Any) -> str:
-    return str(key).replace("_", " ")
+    return HEADINGS.get(str(key), str(key).replace("_", " "))
 
 
 def words(value: Any) -> str:
-    """A plain value as it reads well: 12345 as "12,345", 0.12345 as "0.123", None as "–"."""
+    """A plain value as it reads well: 12345 as "12,345", 0.12345 as "0.123", None as "–", times to the minute."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
+    if isinstance(value, (Mapping, list, tuple)) and not value:
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -107,4 +113,4 @@ def words(value: Any) -> str:
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
     if _is_list(value):
         return ", ".join(words(v) for v in value)
-    return str(value)
+    return re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)\S*$", r"\1 \2", str(value))

@@ -161,7 +161,7 @@ def _points(
 
 
 def _apart(spots: np.ndarray, width: float) -> np.ndarray:
-    """(n, 2) places of names in pixels, pushed apart vertically where they would cover each other."""
+    """(n, 2) places of names in pixels, pushed up or down where they would cover a name, or a point to their right."""
     moved = spots.copy()
     reach, line = (130, 15) if width >= WIDE else (105, 15)
     for _ in range(60):
@@ -172,6 +172,10 @@ def _apart(spots: np.ndarray, width: float) -> np.ndarray:
                     push = (line - abs(gap)) / 2 * (1 if gap > 0 or (gap == 0 and i > j) else -1)
                     moved[i, 1] += push
                     moved[j, 1] -= push
+            ahead = (spots[:, 0] > moved[i, 0] + 4) & (spots[:, 0] < moved[i, 0] + reach / 2)
+            for gap in moved[i, 1] - spots[ahead, 1]:
+                if abs(gap) < 9:
+                    moved[i, 1] += (9 - abs(gap)) * (1 if gap >= 0 else -1) / 2
     return moved
 
 
