@@ -100,7 +100,9 @@ class CatalogueEncoder:
         Raises:
             WeightsError: An encoder's weights are not on this machine.
         """
-        cache = cache if cache is not None else VectorCache(None)
+        if cache is None:
+            with VectorCache(None) as own:
+                return self.encode(items, own, progress=progress, workers=workers)
         problems: list[MediaProblem] = []
         work = {part.name: _look_up(part, items, cache, problems) for part in self.parts}
         needed = {name for part in self.parts if work[part.name].values for name in weights_of(part.encoder)}

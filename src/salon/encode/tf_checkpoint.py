@@ -37,6 +37,8 @@ def read_checkpoint(index: bytes, data: bytes) -> dict[str, np.ndarray]:
         _, place = _varint(footer, _varint(footer, 0)[1])  # skips the handle of the meta index
         root = _block(index, footer[place:])
         entries = {key: value for _, handle in root for key, value in _block(index, handle)}
+        if b"" not in entries:
+            raise ValueError("the header is missing")
         return {key.decode(): _tensor(_fields(value), data) for key, value in entries.items() if key}
     except (IndexError, KeyError, ValueError) as error:
         raise WeightsError(f"The checkpoint cannot be read: {error!r}.", hint="The weight file is damaged.") from error
