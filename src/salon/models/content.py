@@ -20,7 +20,8 @@ from salon.config import Settings
 from salon.data import Dataset, Holdout, Queries
 from salon.encode.base import Features, FeatureSet
 from salon.errors import FingerprintError, SettingError, did_you_mean
-from salon.models.base import Recommender
+from salon.models.additive import action_weights
+from salon.models.base import Contributions, Recommender
 from salon.models.rows import query_rows
 from salon.types import BoolArray, FloatArray, IntArray
 
@@ -131,6 +132,37 @@ class ContentKNN(Recommender):
             profile @ self.vectors_.T, shared, out=np.full(shared.shape, -np.inf, np.float32), where=shared > 0
         )
 
+    def contributions(self, queries: Queries, targets: IntArray) -> Contributions:
+        """The likeness of each item of the history to its target, by modality; see `Explainable`.
+
+        With match "mean" an item adds its share of the mean profile. With "max" the most similar item has it all.
+        """
+        self.check_fitted()
+        owner = queries.row_of()
+        target = targets[owner]
+        shared = (self.present_[queries.items] & self.present_[target]) * self.weights_  # (actions, modalities)
+        alike = self.vectors_[queries.items] * self.vectors_[target]
+        ends = np.concatenate([[0], np.cumsum(self.dims_)[:-1]]).astype(np.int64)
+        likeness = np.add.reduceat(alike, ends, axis=1)
+        weight = action_weights(queries, weighted=self.settings.weighted)
+        if self.settings.match == "mean":
+            values = likeness * self._mean_shares(queries, weight, target)
+        else:
+            both = shared.sum(axis=1)
+            values = np.divide(likeness, both[:, None], out=np.zeros_like(likeness), where=both[:, None] > 0)
+            usable = (weight > 0) & (both > 0)
+            values *= _first_largest(np.where(usable, values.sum(axis=1), -np.inf), owner)[:, None]
+        return Contributions(values.astype(np.float32), tuple(self.names_), np.zeros(len(queries), np.float32))
+
+    def _mean_shares(self, queries: Queries, weight: FloatArray, target: IntArray) -> FloatArray:
+        """(actions, modalities) what one unit of likeness adds to the score of the mean profile."""
+        owner, present = queries.row_of(), self.present_[queries.items].astype(np.float32) * weight[:, None]
+        total = np.zeros((len(queries), len(self.names_)), np.float32)
+        np.add.at(total, owner, present)
+        both = ((total > 0)[owner] * self.weights_ * self.present_[target]).sum(axis=1, keepdims=True)
+        shares = np.divide(weight[:, None], total[owner], out=np.zeros_like(present), where=total[owner] > 0)
+        return np.divide(shares, both, out=np.zeros_like(shares), where=both > 0)
+
     names_: list[str]
     fingerprints_: list[str]
     weights_: FloatArray
@@ -138,6 +170,16 @@ class ContentKNN(Recommender):
     dims_: IntArray
     vectors_: FloatArray
     present_: BoolArray
+
+
+def _first_largest(values: FloatArray, owner: IntArray) -> BoolArray:
+    """(actions,) bool, true at the first largest finite value of each owner; owners are sorted."""
+    chosen = np.zeros(len(values), bool)
+    order = np.lexsort((np.arange(len(values)), -values, owner))
+    first = np.ones(len(values), bool)
+    first[1:] = owner[order][1:] != owner[order][:-1]
+    chosen[order[first]] = np.isfinite(values[order[first]])
+    return chosen
 
 
 def _weights(given: dict[str, float], names: list[str]) -> list[float]:

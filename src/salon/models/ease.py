@@ -16,7 +16,8 @@ from salon.config import Settings
 from salon.data import Dataset, Holdout, Queries
 from salon.encode.base import FeatureSet
 from salon.errors import DataError, ResourceError
-from salon.models.base import Recommender
+from salon.models.additive import split_by_clicks
+from salon.models.base import Contributions, Recommender
 from salon.models.linear_holdout import warm_task
 from salon.models.linear_media import Media
 from salon.models.linear_point import Point
@@ -75,6 +76,15 @@ class EASE(Recommender):
         scores[:, self.rows_] = liked @ self.weights_
         scores[np.diff(liked.indptr) == 0] = -np.inf
         return scores
+
+    def contributions(self, queries: Queries, targets: IntArray) -> Contributions:
+        """The weights from each item of the history to its target; see `Explainable`."""
+        self.check_fitted()
+        place = np.full(self.n_items_, -1, np.int64)
+        place[self.rows_] = np.arange(len(self.rows_))
+        source, target = place[queries.items], place[targets[queries.row_of()]]
+        strengths = np.where((source >= 0) & (target >= 0), self.weights_[source, target], np.float32(0))
+        return split_by_clicks(queries, strengths, weighted=True)
 
 
 def plain(ridge: float) -> Point:

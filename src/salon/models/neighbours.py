@@ -22,9 +22,10 @@ from salon.arrays import block_size, blocks, keep_top_per_row
 from salon.config import Settings
 from salon.data import Dataset, Holdout, Queries
 from salon.encode.base import FeatureSet
-from salon.models.base import Recommender
+from salon.models.additive import split_by_clicks
+from salon.models.base import Contributions, Recommender
 from salon.models.rows import ones_like, query_rows, stored_scores, training_rows
-from salon.types import FloatArray
+from salon.types import FloatArray, IntArray
 
 Metric = Literal["cosine", "euclidean", "pearson"]
 ENTRY_BYTES = 48
@@ -114,6 +115,12 @@ class ItemKNN(Recommender):
     def _score(self, queries: Queries) -> FloatArray:
         history = query_rows(queries, self.n_items_, weighted=self.settings.weighted)
         return stored_scores(sparse.csr_array(history @ self.similarity_))
+
+    def contributions(self, queries: Queries, targets: IntArray) -> Contributions:
+        """The neighbours of each target in the history, by their similarity; see `Explainable`."""
+        self.check_fitted()
+        strengths = self.similarity_[queries.items, targets[queries.row_of()]]
+        return split_by_clicks(queries, strengths, weighted=self.settings.weighted)
 
     similarity_: sparse.csr_array
 

@@ -24,9 +24,10 @@ from salon.config import Settings
 from salon.data import Dataset, Holdout, Queries
 from salon.encode.base import Features, FeatureSet
 from salon.errors import SettingError, did_you_mean
-from salon.models.base import Recommender
+from salon.models.additive import split_by_clicks
+from salon.models.base import Contributions, Recommender
 from salon.models.rows import answerable, query_rows, stored_scores, training_rows
-from salon.types import BoolArray, FloatArray
+from salon.types import BoolArray, FloatArray, IntArray
 
 ENTRY_BYTES = 32
 """Memory of one stored pair while its block is worked on."""
@@ -84,6 +85,12 @@ class RP3Beta(Recommender):
     def _score(self, queries: Queries) -> FloatArray:
         history = query_rows(queries, self.n_items_, weighted=self.settings.weighted)
         return stored_scores(sparse.csr_array(history @ self.walk_))
+
+    def contributions(self, queries: Queries, targets: IntArray) -> Contributions:
+        """The walks from each item of the history to its target; see `Explainable`."""
+        self.check_fitted()
+        strengths = self.walk_[queries.items, targets[queries.row_of()]]
+        return split_by_clicks(queries, strengths, weighted=self.settings.weighted)
 
     walk_: sparse.csr_array
 
