@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from salon.data import Dataset, Events
-from salon.data.parting import pair_keys
+from salon.data.parting import pair_keys, unique_keys
 from salon.types import FloatArray, IntArray, Modality
 
 FEW_FOR_A_MEAN = 5
@@ -74,7 +74,7 @@ def activity(data: Dataset, few: int) -> Activity:
     events = data.events
     acted = events.take(~events.shown)
     keys = pair_keys(acted.users, acted.items, data.n_items)
-    pairs = len(np.unique(keys))
+    pairs = len(unique_keys(keys))
     per_user = np.bincount(acted.users, minlength=data.n_users)
     per_item = np.bincount(acted.items, minlength=data.n_items)
     cells = int((per_user > 0).sum()) * int((per_item > 0).sum())
@@ -101,8 +101,10 @@ def activity(data: Dataset, few: int) -> Activity:
 def _same_twice(events: Events) -> int:
     if events.time_kind == "none" or not len(events):
         return 0
-    columns = np.stack([events.users, events.items, events.kinds, events.times], axis=1)
-    return len(events) - len(np.unique(columns, axis=0))
+    columns = (events.times, events.kinds, events.items, events.users)
+    order = np.lexsort(columns)
+    same = np.logical_and.reduce([column[order][1:] == column[order][:-1] for column in columns])
+    return int(same.sum())
 
 
 def _range(events: Events) -> tuple[str, str]:

@@ -126,6 +126,27 @@ def test_a_table_that_cannot_be_used_is_a_clear_error(tmp_path, items, events, m
         read(tmp_path, items, events)
 
 
+@pytest.mark.parametrize("cell", ['"Weird" Al', '"never closed'])
+def test_a_stray_quote_is_an_error_until_quoting_is_switched_off(tmp_path, cell):
+    text = f"item_id\ttitle\na\t{cell}\nb\tBeta\n"
+    (tmp_path / "items.tsv").write_text(text)
+    source = {"path": "items.tsv", "text": "title"}
+    with pytest.raises(DataError, match=r"cannot be read as a table.*`quotes`"):
+        read_dataset(build(ItemsSource, source), base=tmp_path)
+    items = read_dataset(build(ItemsSource, {**source, "quotes": False}), base=tmp_path).dataset.items
+    assert items["title"].values == (cell, "Beta")
+
+
+def test_a_column_that_comes_twice_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="two columns 'title'"):
+        read(tmp_path, "item_id,title,title,photo,genres,price\na,A,B,,,\n")
+
+
+def test_short_rows_and_blank_lines_are_rejects(tmp_path):
+    result = read(tmp_path, ITEMS + "\n", EVENTS + "u,c\n")
+    assert dict(result.rejects.counts) == {"items: the item id is missing": 1, "events: 'ts' is no time (unix)": 1}
+
+
 def test_a_missing_file_is_named_with_close_ones(tmp_path):
     (tmp_path / "itemz.csv").write_text(ITEMS)
     with pytest.raises(DataError, match=r"no file .*items\.csv.*Did you mean 'itemz\.csv'"):

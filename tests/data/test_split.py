@@ -77,7 +77,7 @@ def try_split(protocol: str, data: Dataset) -> Split | None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=worlds())
 def test_nothing_that_is_asked_is_known(protocol, data):
     split = try_split(protocol, data)
@@ -106,7 +106,7 @@ def test_nothing_that_is_asked_is_known(protocol, data):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=worlds())
 def test_a_split_repeats_itself(protocol, data):
     first, second = try_split(protocol, data), try_split(protocol, data)

@@ -96,7 +96,21 @@ def pair_keys(users: IntArray, items: IntArray, n_items: int) -> IntArray:
 def acted_pairs(data: Dataset) -> IntArray:
     """Sorted keys of the (user, item) pairs with an action that is more than an exposure."""
     acted = ~data.events.shown
-    return np.unique(pair_keys(data.events.users[acted], data.events.items[acted], data.n_items))
+    return unique_keys(pair_keys(data.events.users[acted], data.events.items[acted], data.n_items))
+
+
+def unique_keys(keys: IntArray) -> IntArray:
+    """The different keys, sorted; by sorting, which is several times faster than np.unique on millions of integers."""
+    ordered = np.sort(keys)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
+
+
+def among(keys: IntArray, known: IntArray) -> BoolArray:
+    """(n,) bool, whether each key is one of `known`, which is sorted."""
+    if not len(known):
+        return np.zeros(len(keys), bool)
+    place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return np.asarray(known[place] == keys)
 
 
 def _holdout(past: Dataset, future: Dataset, shut: Dataset | None, candidates: BoolArray | None) -> Holdout:
@@ -112,16 +126,16 @@ def _holdout(past: Dataset, future: Dataset, shut: Dataset | None, candidates: B
     seen = acted_pairs(past)
     liked = sparse.coo_array(future.positives())
     keys = pair_keys(liked.row, liked.col, n_items)
-    new = ~np.isin(keys, seen)
+    new = ~among(keys, seen)
     if candidates is not None:
         new &= candidates[liked.col]
-    keys = keys[new]
-    users = np.unique(keys // n_items)
+    keys = np.sort(keys[new])
+    users = unique_keys(keys // n_items)
     targets = _rows(keys, np.ones(len(keys), np.float32), users, n_items)
     exclude = None
     if shut is not None:
-        closed = np.setdiff1d(np.setdiff1d(acted_pairs(shut), seen), keys)
-        closed = closed[np.isin(closed // n_items, users)]
+        closed = acted_pairs(shut)
+        closed = closed[~among(closed, seen) & ~among(closed, keys) & among(closed // n_items, users)]
         exclude = _rows(closed, np.ones(len(closed), np.float32), users, n_items)
     return Holdout(past.queries(users), targets, exclude, candidates, _ratings(future, seen, users))
 
@@ -131,7 +145,7 @@ def _ratings(future: Dataset, seen: IntArray, users: IntArray) -> sparse.csr_arr
     order = future.events.in_order()
     rows = order[np.isfinite(future.events.values[order]) & ~future.events.shown[order]]
     keys = pair_keys(future.events.users[rows], future.events.items[rows], future.n_items)
-    wanted = ~np.isin(keys, seen) & np.isin(keys // future.n_items, users)
+    wanted = ~among(keys, seen) & among(keys // future.n_items, users)
     rows, keys = rows[wanted][::-1], keys[wanted][::-1]
     keys, last = np.unique(keys, return_index=True)
     return _rows(keys, future.events.values[rows[last]], users, future.n_items) if len(keys) else None

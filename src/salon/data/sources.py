@@ -29,6 +29,8 @@ class TableSource(Settings):
     """Name of the table, where `path` is a database URL."""
     delimiter: str = Field(default="", max_length=1)
     """Character between the columns; empty: a comma in .csv, a tab elsewhere."""
+    quotes: bool = True
+    """Whether '"' around a cell is a quote; false where a table is written without quoting."""
     separators: dict[str, str] = Field(default_factory=dict)
     """Character between several labels in one cell, by category column, such as {genres = "|"}."""
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from salon.data.dataset import Dataset
-from salon.data.parting import TEST, TRAIN, UNUSED, VALID, Split, acted_pairs, pair_keys, split_by_labels
+from salon.data.parting import TEST, TRAIN, UNUSED, VALID, Split, acted_pairs, among, pair_keys, split_by_labels
 from salon.data.stored_split import read_split
 from salon.errors import DataError, SettingError
 from salon.types import BoolArray, IntArray
@@ -264,7 +264,7 @@ def _seed(rng: Rng) -> int | str:
 def _liked(data: Dataset, pairs: IntArray) -> BoolArray:
     """(pairs,) bool, where the merged weight of a pair is positive."""
     rows, columns = data.positives().nonzero()
-    return np.isin(pairs, pair_keys(rows, columns, data.n_items))
+    return among(pairs, np.sort(pair_keys(rows, columns, data.n_items)))
 
 
 def _shuffled_ranks(groups: IntArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:

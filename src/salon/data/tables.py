@@ -63,7 +63,7 @@ def load_table(source: TableSource, columns: Sequence[str], base: Path) -> Loade
         check_utf8(path)
         return _from_json_lines(path, columns)
     if suffix in DELIMITERS:
-        return Loaded(read_delimited(path, source.delimiter or DELIMITERS[suffix], columns))
+        return Loaded(read_delimited(path, source.delimiter or DELIMITERS[suffix], columns, quotes=source.quotes))
     known = ", ".join([*DELIMITERS, *JSON_LINES, ".parquet"])
     raise DataError(f"The table {path.name!r} is of no known kind.", hint=f"Known: {known}, and database URLs.")
 
@@ -128,6 +128,7 @@ def read_delimited(path: Path, delimiter: str, columns: Sequence[str] | None, *,
         found = table.collect_schema().names()
         if columns is not None:
             check_columns(columns, found, path.name)
+            _check_once(columns, found, path.name)
             table = table.select(columns)
         return table.collect(engine="streaming")
     except pl.exceptions.NoDataError:
@@ -135,8 +136,15 @@ def read_delimited(path: Path, delimiter: str, columns: Sequence[str] | None, *,
     except pl.exceptions.PolarsError as error:
         reason = str(error).strip().split("\n")[0]
         raise DataError(
-            f"{path.name!r} cannot be read as a table: {reason}.", hint="Check quotes and the `delimiter`."
+            f"{path.name!r} cannot be read as a table: {reason}.",
+            hint="Check the `delimiter`, and set `quotes` to false where '\"' means nothing.",
         ) from None
+
+
+def _check_once(columns: Sequence[str], found: Sequence[str], name: str) -> None:
+    for column in columns:
+        if f"{column}_duplicated_0" in found:
+            raise DataError(f"The table {name!r} has two columns {column!r}.", hint="Rename one of them.")
 
 
 def _from_parquet(path: Path, columns: Sequence[str]) -> pl.DataFrame:
