@@ -57,7 +57,7 @@ def test_a_catalogue_without_events_is_legal(tmp_path):
 @pytest.mark.parametrize(
     ("items", "events", "reason"),
     [
-        (ITEMS + "a,Again,,,2\n", EVENTS, "items: the id came before"),
+        (ITEMS + "a,Again,,,2\n", EVENTS, "items: the id is a duplicate of an earlier row"),
         (ITEMS + ",Nameless,,,2\n", EVENTS, "items: the item id is missing"),
         (ITEMS + "  ,Blank,,,2\n", EVENTS, "items: the item id is missing"),
         (ITEMS + "x" * 301 + ",Long,,,2\n", EVENTS, "items: the item id is longer than 300 characters"),
@@ -113,7 +113,7 @@ def test_a_column_without_any_number_is_an_error(tmp_path):
         (
             ITEMS,
             "user_id,item_id,rating,ts\nu,q,1,1\nu,r,1,1\n",
-            r"None of the 2 rows.*not in the catalogue \(2 rows\)",
+            r"None of the 2 rows.*not in the catalogue \(2 rows, such as 'q'\)",
         ),
         (ITEMS, "user_id,item_id,rating,ts\nu,a,1,\nu,b,1,\n", r"'ts' of 'events.csv' is empty\. Leave out"),
         (ITEMS.encode() + b"d,caf\xe9,,,\n", EVENTS, rf"not UTF-8 at byte {len(ITEMS) + 5} \(0xe9\)"),
@@ -307,7 +307,7 @@ def test_users_of_the_log_join_those_of_the_table(tmp_path):
     assert users.ids.names == ("v", "w", "u")
     assert users["job"].values == (("nurse",), (), ())
     assert users["age"].present.tolist() == [True, False, False]
-    assert dict(result.rejects.counts) == {"users: the id came before": 1}
+    assert dict(result.rejects.counts) == {"users: the id is a duplicate of an earlier row": 1}
 
 
 def test_vectors_follow_their_rows_whatever_is_rejected(tmp_path):

@@ -183,7 +183,7 @@ def _sieve_of_table(table: str, loaded: Loaded, column: str) -> Sieve:
     _drop_bad_ids(sieve, ids, table.removesuffix("s"))
     first = {name: row for row, name in reversed(list(enumerate(ids)))}
     repeated: BoolArray = np.array([first[name] != row for row, name in enumerate(ids)], np.bool_)
-    sieve.drop(repeated, "the id came before", lambda i: ids[i])
+    sieve.drop(repeated, "the id is a duplicate of an earlier row", lambda i: ids[i])
     return sieve
 
 
@@ -199,9 +199,12 @@ def _check_any(kept: int, rows: int, name: str, sieve: Sieve) -> None:
     if rows == 0 and not sieve.counts:
         raise DataError(f"The table {name!r} has no rows.", hint="Nothing was imported.")
     worst, count = sieve.counts.most_common(1)[0]
+    reason = worst.partition(": ")[2]
+    example = next((r.value for r in sieve.rows if r.reason == reason and r.value), "")
+    told = f"{count} rows, such as {example!r}" if example else f"{count} rows"
     raise DataError(
         f"None of the {max(rows, count)} rows of {name!r} can be used.",
-        hint=f"Most often: {worst.partition(': ')[2]} ({count} rows). Nothing was imported.",
+        hint=f"Most often: {reason} ({told}). Nothing was imported.",
     )
 
 
