@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
 from salon.data import Dataset, Events, Queries
 from salon.models import neighbours
-from salon.models.neighbours import ItemKNN, Metric, UserKNN, similarities
+from salon.models.neighbours import ItemKNN, Metric, Side, UserKNN, similarities
 
 METRICS: list[Metric] = ["cosine", "euclidean", "pearson"]
 
@@ -47,10 +47,11 @@ def largest(row: np.ndarray, k: int) -> list[int]:
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("shrink", [0.0, 3.0])
+@settings(deadline=None)
 @given(seed=st.integers(0, 1000))
 def test_similarities_equal_their_definition(metric: Metric, shrink: float, seed: int) -> None:
     left, right = random_rows(seed, 5, 12), random_rows(seed + 1, 7, 12)
-    fast = similarities(sparse.csr_array(left), sparse.csr_array(right), metric, shrink).toarray()
+    fast = similarities(sparse.csr_array(left), Side.of(sparse.csr_array(right)), metric, shrink).toarray()
     np.testing.assert_allclose(fast, slow_similarities(left, right, metric, shrink), atol=1e-6)
 
 

@@ -69,8 +69,9 @@ def content_world(n_users: int = 40, n_items: int = 60, *, seed: int = 0) -> Toy
     the user's bit that have any media: nothing else is known about a cold item.
     """
     rng = np.random.default_rng(seed)
-    bits = rng.permutation(np.arange(n_items) % 2)
-    cold = np.arange(n_items) >= n_items - n_items // 5
+    n_cold = n_items // 5
+    bits = np.concatenate([rng.permutation(np.arange(n) % 2) for n in (n_items - n_cold, n_cold)])
+    cold = np.arange(n_items) >= n_items - n_cold
     likes = (np.arange(n_users)[:, None] % 2 == bits) & ~cold & (rng.random((n_users, n_items)) < 0.6)
     users, items = np.nonzero(likes)
     order = rng.permutation(len(users))

@@ -12,6 +12,7 @@ positive are dropped. Work goes block by block, so memory is bounded by one bloc
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -45,15 +46,34 @@ class NeighbourSettings(Settings):
     """Compare and add up the weights of the actions instead of ones."""
 
 
-def similarities(left: sparse.csr_array, right: sparse.csr_array, metric: Metric, shrink: float) -> sparse.csr_array:
-    """(n, m) sparse float32 positive similarities of the rows of (n, d) and (m, d) matrices of positive values."""
-    right_t = sparse.csr_array(right.T)
-    dots = sparse.csr_array(left @ right_t)
-    dots.sort_indices()
-    common = sparse.csr_array(ones_like(left) @ ones_like(right_t))
-    common.sort_indices()  # the same pattern, as no value is negative
+@dataclass(frozen=True)
+class Side:
+    """Rows made ready to be compared with many others.
+
+    Attributes:
+        columns: (d, m) sparse, the m rows of length d turned over.
+        moments: (2, m) float64, mean and mean square of each row.
+    """
+
+    columns: sparse.csr_array
+    moments: FloatArray
+
+    @classmethod
+    def of(cls, rows: sparse.csr_array) -> Side:
+        """From (m, d) sparse positive values."""
+        return cls(sparse.csr_array(rows.T), _moments(rows))
+
+
+def similarities(left: sparse.csr_array, right: Side, metric: Metric, shrink: float) -> sparse.csr_array:
+    """(n, m) sparse float32 positive similarities of (n, d) rows of positive values and m others."""
+    dots = sparse.csr_array(left @ right.columns)
+    common = dots
+    if (left.data != 1).any() or (right.columns.data != 1).any():
+        dots.sort_indices()
+        common = sparse.csr_array(ones_like(left) @ ones_like(right.columns))
+        common.sort_indices()  # the same pattern, as no value is negative
     rows, columns = np.repeat(np.arange(dots.shape[0]), np.diff(dots.indptr)), dots.indices
-    values = _compared(dots.data, _moments(left)[:, rows], _moments(right)[:, columns], left.shape[1], metric)
+    values = _compared(dots.data, _moments(left)[:, rows], right.moments[:, columns], left.shape[1], metric)
     values *= common.data / (common.data + shrink)
     kept = values > 0
     return sparse.csr_array((values[kept].astype(np.float32), (rows[kept], columns[kept])), shape=dots.shape)
@@ -79,10 +99,10 @@ def _compared(dots: FloatArray, left: FloatArray, right: FloatArray, n: int, met
 
 
 def nearest(
-    left: sparse.csr_array, right: sparse.csr_array, settings: NeighbourSettings, *, skip_self: bool = False
+    left: sparse.csr_array, right: Side, settings: NeighbourSettings, *, skip_self: bool = False
 ) -> Iterator[tuple[slice, sparse.csr_array]]:
-    """The k most similar rows of `right` per row of `left`, as (rows, (block, m) sparse), block by block."""
-    for rows in blocks(left.shape[0], block_size(right.shape[0], itemsize=ENTRY_BYTES)):
+    """The k most similar of m others per row of `left`, as (rows, (block, m) sparse), block by block."""
+    for rows in blocks(left.shape[0], block_size(right.columns.shape[1], itemsize=ENTRY_BYTES)):
         found = similarities(sparse.csr_array(left[rows]), right, settings.metric, settings.shrink)
         if skip_self:
             found = _without_diagonal(found, rows.start)
@@ -109,7 +129,7 @@ class ItemKNN(Recommender):
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
     ) -> dict[str, Any]:
         columns = sparse.csr_array(training_rows(data, weighted=self.settings.weighted).T)
-        graph = sparse.vstack([part for _, part in nearest(columns, columns, self.settings, skip_self=True)])
+        graph = sparse.vstack([part for _, part in nearest(columns, Side.of(columns), self.settings, skip_self=True)])
         return {"similarity_": sparse.csr_array(graph.T)}
 
     def _score(self, queries: Queries) -> FloatArray:
@@ -140,13 +160,17 @@ class UserKNN(Recommender):
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
     ) -> dict[str, Any]:
         rows = training_rows(data, weighted=self.settings.weighted)
-        return {"rows_": sparse.csr_array(rows[np.diff(rows.indptr) > 0])}
+        rows = sparse.csr_array(rows[np.diff(rows.indptr) > 0])
+        side = Side.of(rows)
+        return {"rows_": rows, "columns_": side.columns, "moments_": side.moments}
 
     def _score(self, queries: Queries) -> FloatArray:
         history = query_rows(queries, self.n_items_, weighted=self.settings.weighted)
         scores = np.full(history.shape, -np.inf, np.float32)
-        for rows, similar in nearest(history, self.rows_, self.settings):
+        for rows, similar in nearest(history, Side(self.columns_, self.moments_), self.settings):
             scores[rows] = stored_scores(sparse.csr_array(similar @ self.rows_))
         return scores
 
     rows_: sparse.csr_array
+    columns_: sparse.csr_array
+    moments_: FloatArray

@@ -170,9 +170,10 @@ class GraphFilter(Recommender):
     def _score(self, queries: Queries) -> FloatArray:
         history = query_rows(queries, self.n_items_, weighted=self.settings.weighted)
         scores = (history @ self.content_).toarray().astype(np.float32)
-        walked = history.toarray()
+        walked: Any = history
         for coefficient in self.settings.coefficients:
             walked = walked @ self.graph_
+            walked = walked.toarray() if sparse.issparse(walked) else walked  # dense from the first step on
             scores += np.float32(coefficient) * walked
         if self.settings.low_pass:
             down = power_or_zero(self.root_degree_, -1).astype(np.float32)
