@@ -222,8 +222,8 @@ def _findings(report: QualityReport, rules: QualityLimits) -> list[str]:
             found.append(f"{field.name!r} is missing for {1 - field.share:.1%} of the {field.table}.")
         elif field.distinct == 1 and field.present > 1:
             found.append(f"{field.name!r} has the same value everywhere.")
-    found += [f"{count} groups of duplicates in {name}." for name, count in report.duplicate_groups.items()]
-    found += [f"{count} outliers in {name!r}." for name, count in report.outlier_counts.items()]
+    found += [f"{_many(n, 'group')} of duplicates in {name}." for name, n in report.duplicate_groups.items()]
+    found += [f"{_many(n, 'outlier')} in {name!r}." for name, n in report.outlier_counts.items()]
     found += [
         f"{pair.first!r} and {pair.second!r} agree no more than chance (overlap {pair.overlap:.1%}, chance "
         f"{pair.chance:.1%}): do they belong to the same items?"
@@ -231,6 +231,10 @@ def _findings(report: QualityReport, rules: QualityLimits) -> list[str]:
         if pair.overlap <= 1.5 * pair.chance
     ]
     return found + _log_findings(report, rules)
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _log_findings(report: QualityReport, rules: QualityLimits) -> list[str]:

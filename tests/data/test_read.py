@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 
 from salon.config import build
 from salon.data.catalogue import EventsSource, ItemsSource, ReadResult, UsersSource, read_dataset
+from salon.data.columns import as_times
+from salon.data.result import Sieve, merge
+from salon.data.tables import _series
 from salon.errors import DataError, SettingError
 
 ITEMS = "item_id,title,photo,genres,price\na,Alpha,a.png,x|y,1.5\nb,Beta,,y,\nc,Gamma,sub/c.png,,3\n"
@@ -243,6 +247,42 @@ def test_an_sql_table_with_odd_names_is_read_and_never_run(tmp_path):
             read_dataset(build(ItemsSource, {**source, "table": table_name}), base=tmp_path)
     with pytest.raises(DataError, match="no column 'titel'"):
         read_dataset(build(ItemsSource, {**source, "text": "titel"}), base=tmp_path)
+
+
+def test_a_log_in_a_database_is_read_with_its_times(tmp_path):
+    (tmp_path / "items.csv").write_text(ITEMS)
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'shop.db'}")
+    columns = [sa.Column("user_id", sa.Integer), sa.Column("item_id", sa.Text), sa.Column("at", sa.DateTime)]
+    table = sa.Table("log", sa.MetaData(), *columns, sa.Column("rating", sa.Numeric(3, 1)))
+    table.metadata.create_all(engine)
+    rows = [(1, "a", datetime(2020, 1, 1), 5), (2, "b", datetime(2020, 1, 2), None), (None, "b", None, 1)]
+    with engine.begin() as connection:
+        connection.execute(table.insert(), [dict(zip(table.columns.keys(), row, strict=True)) for row in rows])
+    engine.dispose()
+    log = {"path": "sqlite:///shop.db", "table": "log", "time": "at", "time_format": "iso", "value": "rating"}
+    result = read_dataset(build(ItemsSource, {"path": "items.csv"}), build(EventsSource, log), None, tmp_path)
+    assert result.dataset.events.times.tolist() == [1577836800.0]
+    assert result.dataset.events.values.tolist() == [5.0]
+    assert result.dataset.users.ids.names == ("1",)
+    assert set(result.rejects.counts) == {"events: 'rating' is missing", "events: the user id is missing"}
+
+
+def test_moments_of_a_database_are_taken_in_utc():
+    east = timezone(timedelta(hours=2))
+    column = _series("at", [datetime(2020, 1, 1, 2, tzinfo=east), datetime(2020, 1, 1), date(2020, 1, 1), None])
+    assert as_times(column, "unix").tolist()[:3] == [1577836800.0] * 3
+    assert np.isnan(as_times(column, "unix")[3])
+
+
+def test_rejects_beyond_the_limit_are_counted_but_not_listed(monkeypatch):
+    monkeypatch.setattr("salon.data.result.MAX_LISTED", 5)
+    sieve = Sieve("items", [str(i) for i in range(20)])
+    sieve.drop(np.arange(20) < 8, "first")
+    sieve.drop(np.arange(20) < 12, "second")
+    rejects = merge([sieve])
+    assert dict(rejects.counts) == {"items: first": 8, "items: second": 4}
+    assert len(rejects) == 12
+    assert len(rejects.rows) == 5
 
 
 def test_a_database_that_cannot_be_opened_never_shows_its_password(tmp_path):

@@ -9,6 +9,7 @@ import codecs
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -194,8 +195,10 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _series(name: str, values: list[Any]) -> pl.Series:
-    """Plain values as a column: numbers stay numbers, lists become lists of strings, anything else strings."""
+    """Plain values as a column: numbers and times stay what they are, lists hold strings, anything else is a string."""
     kinds = {type(v) for v in values if v is not None}
+    if kinds and kinds <= {datetime, date}:
+        return pl.Series(name, [_utc(v) for v in values], dtype=pl.Datetime("us"))
     if kinds and kinds <= {int, float}:
         if kinds == {int} and all(abs(v) < 2**63 for v in values if v is not None):
             return pl.Series(name, values, dtype=pl.Int64)
@@ -205,6 +208,15 @@ def _series(name: str, values: list[Any]) -> pl.Series:
         rows = [_texts(v) for v in values]
         return pl.Series(name, rows, dtype=pl.List(pl.String))
     return pl.Series(name, [_text(v) for v in values], dtype=pl.String)
+
+
+def _utc(value: datetime | date | None) -> datetime | None:
+    """A moment without its zone, in UTC, where moments without a zone are taken to be."""
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day)
+    return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
 
 
 def _texts(value: Any) -> list[str | None] | None:
