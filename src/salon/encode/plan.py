@@ -57,7 +57,8 @@ class Part:
         if not any(column.present[row] for column in columns):
             return None
         if self.modality is Modality.TEXT:
-            return ". ".join(str(c.values[row]).strip().rstrip(".") for c in columns if c.present[row])
+            texts = [str(c.values[row]).strip() for c in columns if c.present[row]]
+            return ". ".join([text.rstrip(".") for text in texts[:-1]] + texts[-1:])
         if self.modality is Modality.NUMBER:
             return tuple(float(c.values[row]) if c.present[row] else np.nan for c in columns)
         if self.modality is Modality.CATEGORY and len(columns) > 1:
