@@ -18,6 +18,7 @@ POINT = Point(
     confidence=0.5,
     twins={"text": 1.0, "image": 0.5},
     twin_self=0.3,
+    twin_media=0.5,
     twin_ridge=0.5,
     twin_norm=0.5,
     cold_scale=1.5,

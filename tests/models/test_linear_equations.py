@@ -130,14 +130,17 @@ def test_scores_are_scaled_history_times_weights():
 
 def test_cold_columns_are_the_kernel_regression_of_the_warm_ones():
     model, media, point = fitted(), Media.of(features()), POINT
+    lighter = fitted(POINT.moved({"media:text": 0.25, "media:image": 0.1}))
+    handed = lighter.weights_ * np.bincount(world().events.items, minlength=WARM)[:WARM] ** point.twin_popularity
+    np.testing.assert_allclose(model.handed_, handed, atol=1e-5)
     warm, cold = np.arange(WARM), np.arange(WARM, 15)
     kernel = sum(point.twins[m] * media.rows[m].astype(float) @ media.rows[m].T for m in media.names)
     among = kernel[np.ix_(warm, warm)]
     rho = point.twin_ridge * among.diagonal().mean()
     expected = np.linalg.solve(among + rho * np.eye(WARM), kernel[np.ix_(warm, cold)])
     np.testing.assert_allclose(model.twins_, expected, atol=1e-5)
-    unit = np.sqrt(((model.weights_ * model.twin_out_) ** 2).sum(axis=0).mean())
-    columns = (model.weights_ * model.twin_out_ + point.twin_self * unit * np.eye(WARM)) @ expected * model.gain_
+    unit = np.sqrt((handed**2).sum(axis=0).mean())
+    columns = (handed + point.twin_self * unit * np.eye(WARM)) @ expected * model.gain_
     history = np.zeros(WARM)
     history[[3, 7]] = 1
     np.testing.assert_allclose(model.score(one(3, 7))[0, cold], (history * model.into_) @ columns, rtol=1e-4)

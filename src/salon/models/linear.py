@@ -31,7 +31,7 @@ from salon.models.linear_problem import FLOPS, Problem, scorer_of
 from salon.models.linear_query import query_rows
 from salon.models.linear_score import Scorer
 from salon.models.linear_search import search
-from salon.models.linear_solve import Grams, solve
+from salon.models.linear_solve import DOUBLE, KEPT, Grams, solve
 from salon.models.linear_statistics import Statistics, collect, latest
 from salon.models.linear_twins import Twins, find_twins
 from salon.types import FloatArray, IntArray
@@ -75,10 +75,11 @@ class Linear(Recommender):
     rows_: IntArray
     into_: FloatArray
     out_: FloatArray
-    twin_out_: FloatArray
+    handed_: FloatArray
     weights_: FloatArray
     ridge_: FloatArray
     units_: list[float]
+    twin_units_: list[float]
     graphs_: sparse.csr_array | None
     cold_: IntArray
     twins_: FloatArray
@@ -119,7 +120,11 @@ class Linear(Recommender):
         """
         touched = len(np.unique(queries.items[queries.weights > 0])) + n_attributes
         cold = int(media.any_present(n_items).sum()) - touched if media.names else 0
-        matrices = 8 + len(media.names) if self.settings.search else 6
+        matrices = 12 + len(media.names)  # of 4 bytes: sums, one per modality, B twice, and the inverse at work
+        if self.settings.search:
+            matrices += KEPT + (5 * (4 + len(media.names)) if cold > 0 else 0)  # the hidden folds and their rival
+        if touched <= DOUBLE:
+            matrices *= 2
         gigabytes = (4.0 * matrices * touched**2 + 8.0 * touched * max(cold, 0)) / 2**30
         seconds = 1.2 * touched**3 / FLOPS
         if touched > self.settings.max_items or gigabytes > self.settings.memory_gb:
@@ -147,8 +152,8 @@ class Linear(Recommender):
 
     def _scorer(self) -> Scorer:
         warm = self.rows_[self.rows_ < self.n_items_]
-        twins = Twins(warm, self.cold_, self.twins_, self.twin_factor_, self.gain_, self.units_[2])
-        return Scorer(self.rows_, self.into_, self.weights_, self.out_, self.twin_out_, twins, self.n_items_)
+        twins = Twins(warm, self.cold_, self.twins_, self.twin_factor_, self.gain_, *self.twin_units_)
+        return Scorer(self.rows_, self.into_, self.weights_, self.out_, self.handed_, twins, self.n_items_)
 
     def _statistics(self) -> Statistics:
         point = self.point
@@ -174,7 +179,7 @@ class Linear(Recommender):
         if self.graphs_ is not None:
             stacked, width = self.graphs_, len(self.rows_)
             graphs = {n: stacked[i * width : (i + 1) * width] for i, n in enumerate(media.names)}
-        unit, order_unit, _ = self.units_
+        unit, order_unit = self.units_[:2]
         scorer, stats = self._scorer(), self._statistics()
         ledger = Ledger(scorer, stats, media, self.point, self.ridge_, unit, order_unit, graphs)
         return ledger.contributions(queries, np.asarray(targets, np.int64))
@@ -226,7 +231,7 @@ class Linear(Recommender):
         media = Media.restored(vars(self)).joined(items)
         new = self.n_items_ + np.arange(items.n_items)
         old, point, n_items = self._scorer(), self.point, self.n_items_ + items.n_items
-        both = find_twins(media, point, old.twins.warm, np.concatenate([self.cold_, new]), old.twins.own)
+        both = find_twins(media, point, new, old.twins)
         moved = [_inserted(m, self.n_items_, items.n_items) for m in (self.gram_, self.past_, self.follow_)]
         state = {
             **self.state(),
@@ -246,12 +251,14 @@ class Linear(Recommender):
 
 def learned(stats: Statistics, media: Media, point: Point, n_items: int) -> dict[str, Any]:
     """Everything that follows from the sums over people, the media and the settings, by attribute name."""
-    grams = Grams(stats.counts, media, n_items, np.float64)
+    touched = int((stats.counts > 0).sum())
+    grams = Grams(stats.counts, media, n_items, np.float64 if touched <= DOUBLE else np.float32)
     if not grams.items:
         raise DataError("Nobody likes anything any more.", hint="A model needs at least one liked item.")
     solution = solve(stats, grams, point)
     cold = np.flatnonzero((stats.counts[:n_items] == 0) & media.any_present(n_items))
-    scorer = scorer_of(solution, stats.counts, point, media, cold, n_items)
+    handed = solve(stats, grams, point.for_twins()) if media.names and point.twin_media != 1.0 else solution
+    scorer = scorer_of((solution, handed), stats.counts, point, media, cold, n_items)
     graphs = [grams.graph_of(name) for name in media.names] if point.prior else []
     return {
         **media.state(),
@@ -264,17 +271,23 @@ def learned(stats: Statistics, media: Media, point: Point, n_items: int) -> dict
         "rows_": scorer.rows,
         "into_": scorer.into,
         "out_": scorer.out,
-        "twin_out_": scorer.twin_out,
+        "handed_": scorer.handed,
         "weights_": scorer.weights,
         "ridge_": solution.scales.ridge,
-        "units_": [solution.scales.unit, solution.scales.order_unit, scorer.twins.own],
+        "units_": [solution.scales.unit, solution.scales.order_unit],
         "graphs_": sparse.csr_array(sparse.vstack(graphs, format="csr")) if graphs else None,
     }
 
 
 def twin_state(twins: Twins) -> dict[str, Any]:
     """The twins by attribute name."""
-    return {"cold_": twins.cold, "twins_": twins.weights, "twin_factor_": twins.factor, "gain_": twins.gain}
+    return {
+        "cold_": twins.cold,
+        "twins_": twins.weights,
+        "twin_factor_": twins.factor,
+        "gain_": twins.gain,
+        "twin_units_": [twins.own, twins.norm],
+    }
 
 
 def _inserted(matrix: sparse.csr_array | None, at: int, count: int) -> sparse.csr_array | None:

@@ -128,7 +128,7 @@ class Ledger:
         """(n, p) what one unit of each row of the solve adds to the score of the cold item at place j."""
         scorer, count = self.scorer, self.scorer.warm_count
         by_modality = self._twin_parts(j) * float(scorer.twins.gain[j])  # (t, m)
-        passed = scorer.weights[:, :count].astype(np.float64) @ (scorer.twin_out[:count, None] * by_modality)
+        passed = scorer.handed[:, :count].astype(np.float64) @ by_modality
         passed[:count] += scorer.twins.own * by_modality
         parts = np.zeros((len(scorer.rows), len(self.names)))
         parts[:, -by_modality.shape[1] :] = passed * scorer.into[:, None]

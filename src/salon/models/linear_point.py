@@ -48,11 +48,13 @@ class Point(Settings):
     """rho, in units of the mean diagonal of the content kernel."""
     twin_self: float = Field(0.0, ge=0)
     """s: how much of a direct content match goes into a cold item's score, in units of a mean column of B."""
+    twin_media: float = Field(0.25, ge=0, le=1)
+    """What cold items take over is solved with every alpha times this: media speak through the twins already."""
     twin_popularity: float = 0.25
     """As `popularity`, for the touched items that pass their score on to a twin."""
     twin_norm: float = 0.0
     """Cold columns are divided by |W_j|^twin_norm."""
-    cold_scale: float = Field(1.0, gt=0)
+    cold_scale: float = Field(2.0, gt=0)
     """kappa: cold scores are multiplied by it, so that warm and cold items compete."""
 
     def flat(self) -> Flat:
@@ -76,6 +78,11 @@ class Point(Settings):
             else:
                 plain[name] = float(value)
         return Point(**{**self.model_dump(), **plain, **nested})
+
+    def for_twins(self) -> Point:
+        """The point of the system whose solution is handed on to cold items."""
+        media = {name: self.twin_media * alpha for name, alpha in self.media.items()}
+        return self.model_copy(update={"media": media})
 
     def for_modalities(self, names: Sequence[str]) -> Point:
         """The point with a weight for each modality that is there, and for no other; 1/4 where none was given."""
@@ -111,13 +118,14 @@ ORDER_GRID: dict[str, tuple[float, ...]] = {
     "order_reach": (2.0, 4.0, 8.0, 16.0),
 }
 TWIN_GRID: dict[str, tuple[float, ...]] = {
+    "twin_media": (0.0, 0.0625, 0.25, 1.0),
     "twin_ridge": tuple(2.0**i for i in range(-4, 6)),
     "twin_self": (0.0, *(4.0**i for i in range(-3, 3))),
     "twin_norm": (0.0, 0.5, 1.0),
     "twin_popularity": CLICK_GRID["popularity"],
 }
 TWIN_SHARES = (0.0, *(4.0**i for i in range(-3, 2)))
-COLD_SCALES = tuple(2.0 ** (i / 2) for i in range(-6, 11))
+COLD_SCALES = tuple(2.0 ** (i / 2) for i in range(-6, 17))
 DISLIKES = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0)
 PROFILES = (0.03, 0.1, 0.3, 1.0)
 """Never 0, so that a person with a profile and no history gets an answer."""

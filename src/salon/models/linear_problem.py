@@ -11,7 +11,7 @@ from salon.models.linear_query import query_rows
 from salon.models.linear_score import Scorer, mean_column
 from salon.models.linear_solve import Grams, Solution, solve
 from salon.models.linear_statistics import Statistics, collect
-from salon.models.linear_twins import find_twins
+from salon.models.linear_twins import find_twins, no_twins
 from salon.types import FloatArray, IntArray
 
 FLOPS = 2e10
@@ -51,7 +51,7 @@ class Problem:
         self.train, self.media, self.n_items, self.n_attributes = train, media, n_items, n_attributes
         self._statistics: dict[tuple[float, float], Statistics] = {}
         self._grams: Grams | None = None
-        self._solved: tuple[object, Solution] | None = None
+        self._solved: dict[str, tuple[object, Solution]] = {}
 
     def statistics(self, point: Point) -> Statistics:
         """The sums that a point needs."""
@@ -68,15 +68,15 @@ class Problem:
             self._grams = Grams(self.statistics(point).counts, self.media, self.n_items)
         return self._grams
 
-    def solution(self, point: Point, budget: Budget) -> Solution:
-        """B of a point; points that differ in the query or in output scales only share it."""
+    def solution(self, point: Point, budget: Budget, use: str = "warm") -> Solution:
+        """B of a point; the last one of each use is kept for points that differ in the query or output scales only."""
         key = point.model_dump(include=SOLVED)
-        if self._solved is None or self._solved[0] != key:
+        if use not in self._solved or self._solved[use][0] != key:
             grams = self.grams(point)
             budget.spend(len(grams.rows) ** 3 * (3.0 if point.order or point.prior else 1.2))
             budget.solves += 1
-            self._solved = (key, solve(self.statistics(point), grams, point))
-        return self._solved[1]
+            self._solved[use] = (key, solve(self.statistics(point), grams, point))
+        return self._solved[use][1]
 
     def scorer(self, point: Point, budget: Budget, cold: IntArray | None = None) -> Scorer:
         """What scores with a point.
@@ -87,8 +87,10 @@ class Problem:
             cold: Untouched items to find twins for, or None for none.
         """
         solution, counts = self.solution(point, budget), self.statistics(point).counts
-        wanted = np.zeros(0, np.int64) if cold is None else cold
-        return scorer_of(solution, counts, point, self.media, wanted, self.n_items)
+        if cold is None:
+            return scorer_of((solution, solution), counts, point, self.media, np.zeros(0, np.int64), self.n_items)
+        handed = solution if point.twin_media == 1.0 else self.solution(point.for_twins(), budget, "twins")
+        return scorer_of((solution, handed), counts, point, self.media, cold, self.n_items)
 
     def score(self, scorer: Scorer, queries: Queries, point: Point, budget: Budget) -> FloatArray:
         """(n, items) float32 scores of some queries."""
@@ -99,18 +101,21 @@ class Problem:
 
 
 def scorer_of(
-    solution: Solution, counts: FloatArray, point: Point, media: Media, cold: IntArray, n_items: int
+    solutions: tuple[Solution, Solution], counts: FloatArray, point: Point, media: Media, cold: IntArray, n_items: int
 ) -> Scorer:
-    """What scores with a solution, twins included."""
-    rows = solution.scales.rows
-    warm = rows[rows < n_items]
+    """What scores with a solution for warm items and one for their twins."""
+    solution, for_twins = solutions
+    rows, into = solution.scales.rows, solution.scales.into
     out = solution.out(counts, point.popularity, point.confidence)
-    twin_out = solution.out(counts, point.twin_popularity, 0.0)
-    own = point.twin_self * mean_column(solution.weights, twin_out) if len(cold) else 0.0
-    twins = find_twins(media, point, warm, cold, own)
-    return Scorer(rows, solution.scales.into, solution.weights, out, twin_out, twins, n_items)
+    if not media.names:
+        return Scorer(rows, into, solution.weights, out, NOTHING, no_twins(rows[rows < n_items]), n_items)
+    handed = for_twins.weights * for_twins.out(counts, point.twin_popularity, 0.0)
+    nobody = no_twins(rows[rows < n_items], point.twin_self * mean_column(handed))
+    twins = find_twins(media, point, cold, nobody)
+    return Scorer(rows, into, solution.weights, out, handed, twins, n_items)
 
 
+NOTHING = np.zeros((0, 0), np.float32)
 SOLVED = {
     "user_exponent", "item_exponent", "ridge", "dropout", "media", "order", "order_reach", "prior", "profile",
 }  # fmt: skip

@@ -20,7 +20,7 @@ class Scorer:
         into: (n,) float32.
         weights: (n, n) float32, B.
         out: (n,) float32, what warm scores are multiplied by.
-        twin_out: (n,) float32, the same before they are handed on to twins.
+        handed: (n, n) float32, the B that cold items take over, columns scaled.
         twins: The cold items.
         n_items: Number of items.
     """
@@ -29,7 +29,7 @@ class Scorer:
     into: FloatArray
     weights: FloatArray
     out: FloatArray
-    twin_out: FloatArray
+    handed: FloatArray
     twins: Twins
     n_items: int
 
@@ -56,35 +56,35 @@ class Scorer:
         """
         count = self.warm_count
         folded = self.folded(queries)
-        warm = folded @ self.weights[:, :count]
+        warm = (folded @ self.weights)[:, :count]  # slicing B first would copy it for every request
         scores = np.full((queries.shape[0], self.n_items), -np.inf, np.float32)
         scores[:, self.rows[:count]] = warm * self.out[:count]
         if len(self.twins.cold):
-            scores[:, self.twins.cold] = self._cold(queries, folded, warm)
+            scores[:, self.twins.cold] = self._cold(queries, folded)
         scores[np.diff(folded.indptr) == 0] = -np.inf
         return scores
 
-    def _cold(self, queries: sparse.csr_array, folded: sparse.csr_array, warm: FloatArray) -> FloatArray:
+    def _cold(self, queries: sparse.csr_array, folded: sparse.csr_array) -> FloatArray:
         twins, count = self.twins, self.warm_count
-        found = (warm * self.twin_out[:count]) @ twins.weights
+        found: FloatArray = (folded @ self.handed)[:, :count] @ twins.weights
         if twins.own:
             found += np.float32(twins.own) * (folded[:, :count] @ twins.weights)
         history = sparse.coo_array(queries[:, twins.cold])
         if history.nnz:  # an item is not its own twin: W^T (B + s I) W has a zero diagonal
             found[history.row, history.col] -= history.data * self.own_scores(history.col)
-        return found * twins.gain
+        found *= twins.gain
+        return found
 
     def own_scores(self, cold: IntArray) -> FloatArray:
         """(len(cold),) what an action on a cold item (place in `twins.cold`) would add to its own score, gain aside."""
         count = self.warm_count
         columns = self.twins.weights[:, cold]
         scaled = columns * self.into[:count, None]
-        passed = (self.weights[:count, :count].T @ scaled) * self.twin_out[:count, None]
+        passed = self.handed[:count, :count].T @ scaled
         own: FloatArray = ((passed + np.float32(self.twins.own) * scaled) * columns).sum(axis=0)
         return own
 
 
-def mean_column(weights: FloatArray, out: FloatArray) -> float:
-    """The root mean square length of the columns of B times `out`, the unit of s."""
-    lengths = np.einsum("ij,ij->j", weights, weights) * out.astype(np.float64) ** 2
-    return float(np.sqrt(lengths.mean()))
+def mean_column(weights: FloatArray) -> float:
+    """The root mean square length of the columns, the unit of s."""
+    return float(np.sqrt(np.einsum("ij,ij->j", weights, weights).mean()))

@@ -1,9 +1,9 @@
 """How the linear model chooses its settings: coordinate search on questions made from the training data or given.
 
-First everything about touched items, from two starts; then who is whose twin, on items that are hidden as if they were
-new; last the scale that lets warm and cold compete. Grids are coarse and a move has to gain a little, so that the
-search does not follow the noise of a small set of questions. It is a pure function of its input: the budget is counted
-in operations, not in seconds of this machine.
+First everything about touched items, from two starts; then, if there are cold items, who is whose twin, on items that
+are hidden as if they were new; last the scale that lets warm and cold compete. Grids are coarse and a move has to gain
+a little, so that the search does not follow the noise of a small set of questions. It is a pure function of its input:
+the budget is counted in operations, not in seconds of this machine.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ from salon.types import BoolArray
 
 GAIN = 5e-4
 """A move must gain this share of the value, so that ties go to what is simpler or was there before."""
+SWITCHES, SWITCH_GAIN = {"order", "prior", "reach"}, 5e-3
+"""A part of the model that is off must gain more to be switched on."""
 ROUNDS = 4
 FEWEST = 20
 """With fewer questions than this nothing is searched."""
@@ -96,7 +98,8 @@ def _along(
     while 0 <= place < len(steps) and bad < 2 and budget.left > 0:
         moved = point.moved({name: steps[place]})
         found = value(moved)
-        if found > best * (1.0 + GAIN):
+        switched_on = name in SWITCHES and point.flat()[name] == 0.0
+        if found > best * (1.0 + (SWITCH_GAIN if switched_on else GAIN)):
             point, best, bad = moved, found, 0
         else:
             bad += 1
@@ -134,19 +137,19 @@ def search(
     touched = np.zeros(problem.n_items, bool)
     touched[problem.train.items[problem.train.weights > 0]] = True
     warm = warm_task(problem, touched, validation, last, rng)
+    cold = _cold_tasks(problem, touched, validation, rng)
     point, warm_value, cold_value, solves = start, float("nan"), float("nan"), 0
     if len(warm.holdout) >= FEWEST:
-        spent = budget.share(0.65)
+        spent = budget.share(0.5 if cold else 1.0)
         point, warm_value = _warm_search(warm, start, spent)
         solves += spent.solves
-    cold = _cold_tasks(problem, touched, validation, rng)
     if cold and min(len(task.holdout) for task in cold) >= FEWEST:
-        spent = budget.share(0.75)
-        point, cold_value = climb(remembered(_mean_value(cold, spent)), point, _twin_grid(point), spent)
+        point, cold_value = climb(remembered(_mean_value(cold, budget)), point, _twin_grid(point), budget)
         named = [task for task in cold if (task.holdout.queries.users >= 0).all()]
         rival = _rival_task(problem, (named or cold)[0], last, rng)
-        point, _ = climb(partial(rival.value, budget=budget), point, {"cold_scale": COLD_SCALES}, budget)
-        solves += spent.solves + budget.solves
+        scaled = [point.moved({"cold_scale": scale}) for scale in COLD_SCALES]
+        point = max(scaled, key=partial(rival.value, budget=budget))
+        solves += budget.solves
     return Found(point, warm_value, cold_value, solves)
 
 
@@ -188,8 +191,8 @@ def _twin_grid(point: Point) -> Grid:
 def _cold_tasks(
     problem: Problem, touched: BoolArray, validation: Holdout | None, rng: np.random.Generator
 ) -> list[Task]:
-    """Questions about items that are untouched or hidden; a given set stands first."""
-    if not problem.media.names:
+    """Questions about untouched or hidden items, a given set first; none while the catalogue has no cold item."""
+    if not (~touched & problem.media.any_present(problem.n_items)).any():
         return []
     tasks = [hide_items(problem, cold, rng) for cold in cold_folds(problem, touched, rng)]
     if validation is not None:

@@ -50,6 +50,12 @@ def inverse(matrix: FloatArray) -> FloatArray:
     return np.ascontiguousarray(lower + np.tril(lower, -1).T)
 
 
+KEPT = 6
+"""How many dense matrices of clicks a search keeps."""
+DOUBLE = 4000
+"""Up to so many rows the last solve is in double precision."""
+
+
 @dataclass(frozen=True)
 class Scales:
     """The units and scalings of one solve, over the n rows that took part.
@@ -112,6 +118,8 @@ class Grams:
         """The rows and columns that took part, dense; to be read only."""
         if id(matrix) not in self._dense:
             block = matrix[self.rows][:, self.rows].toarray()
+            while len(self._dense) >= KEPT:
+                self._dense.pop(next(iter(self._dense)))
             self._dense[id(matrix)] = (matrix, np.asarray(block, self.dtype))  # the matrix is kept, so its id stays its
         return self._dense[id(matrix)][1]
 
@@ -156,15 +164,21 @@ def scales_of(stats: Statistics, grams: Grams, point: Point) -> Scales:
 def solve(stats: Statistics, grams: Grams, point: Point) -> Solution:
     """B of one point: one Cholesky inverse, and one product when the order of actions or the prior takes part."""
     scales = scales_of(stats, grams, point)
-    frame = np.asarray(np.outer(scales.into, scales.into), grams.dtype)
-    system = grams.dense(stats.gram) * frame
+    into = np.asarray(scales.into, grams.dtype)
+
+    def scaled(matrix: sparse.csr_array, weight: float) -> FloatArray:
+        product = grams.dense(matrix) * (grams.dtype(weight) * into)
+        product *= into[:, None]
+        return product
+
+    system = scaled(stats.gram, 1.0)
     for name, alpha in point.media.items():
         if alpha:
             system += grams.dtype(alpha * scales.unit) * grams.of_media(name)
     target: FloatArray | None = None
     if scales.order_unit:
-        target = system + grams.dtype(scales.order_unit) * frame * grams.dense(stats.follow)
-        system += grams.dtype(scales.order_unit) * frame * grams.dense(stats.past)
+        target = system + scaled(stats.follow, scales.order_unit)
+        system += scaled(stats.past, scales.order_unit)
     pull = point.prior * scales.unit
     if pull:
         target = (system.copy() if target is None else target) + grams.dtype(pull) * grams.graph(point).toarray()

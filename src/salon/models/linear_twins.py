@@ -11,7 +11,7 @@ modalities, so cold scores split by modality like warm ones.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -32,6 +32,7 @@ class Twins:
         factor: (t, t) float32, lower Cholesky factor of K_TT + rho I.
         gain: (c,) float32, what cold scores are multiplied by: kappa / |W_j|^twin_norm.
         own: s in units of the scores of B.
+        norm: Median |W_j|, frozen at fit; 0 before there was a cold item.
     """
 
     warm: IntArray
@@ -40,6 +41,7 @@ class Twins:
     factor: FloatArray
     gain: FloatArray
     own: float
+    norm: float = 0.0
 
     def part(self, media: Media, point: Point, name: str, cold: IntArray) -> FloatArray:
         """(t, len(cold)) float32, the part of one modality in the columns of W for the items `cold`."""
@@ -56,30 +58,43 @@ def kernel(media: Media, point: Point, rows: IntArray, columns: IntArray | None 
     return total
 
 
-def find_twins(media: Media, point: Point, warm: IntArray, cold: IntArray, own: float) -> Twins:
-    """The twins of the items `cold` among the items `warm`.
+def find_twins(media: Media, point: Point, cold: IntArray, known: Twins) -> Twins:
+    """The twins of the items `cold` behind those that are `known`; what was known stays as it is.
 
     Args:
         media: Vectors of all items.
         point: beta, rho, kappa and the norm's exponent.
-        warm: (t,) int64 touched items.
-        cold: (c,) int64 other items; those that no shared modality describes get an empty column.
-        own: s in units of the scores of B.
+        cold: (c,) int64 further items without actions; those that no shared modality describes are left out.
+        known: Where to begin; `no_twins` for a start from nothing.
     """
     if not len(cold) or not any(point.twins.values()):
-        nothing = np.zeros((len(warm), 0), np.float32)
-        return Twins(warm, cold[:0], nothing, np.zeros((0, 0), np.float32), np.zeros(0, np.float32), own)
+        return known
+    factor = known.factor if len(known.factor) else _factor(media, point, known.warm)
+    weights = np.asarray(cho_solve((factor, True), kernel(media, point, known.warm, cold)), np.float32)
+    there = np.abs(weights).max(axis=0, initial=0.0) > 0
+    norms = np.linalg.norm(weights[:, there], axis=0)
+    norm = known.norm or (float(np.median(norms)) if len(norms) else 0.0)
+    relative = np.maximum(norms / (norm or 1.0), 0.3)  # faint twins are not blown up
+    gain = np.asarray(point.cold_scale * relative**-point.twin_norm, np.float32)
+    return replace(
+        known,
+        cold=np.concatenate([known.cold, cold[there]]),
+        weights=np.concatenate([known.weights, weights[:, there]], axis=1),
+        factor=factor,
+        gain=np.concatenate([known.gain, gain]),
+        norm=norm,
+    )
+
+
+def _factor(media: Media, point: Point, warm: IntArray) -> FloatArray:
+    """(t, t) float32, the lower Cholesky factor of K_TT + rho I."""
     among = kernel(media, point, warm)
     among[np.diag_indices_from(among)] += np.float32(point.twin_ridge * max(float(among.diagonal().mean()), 1e-6))
     factor, _ = cho_factor(among, lower=True, overwrite_a=True, check_finite=False)
-    weights = np.asarray(cho_solve((factor, True), kernel(media, point, warm, cold)), np.float32)
-    there = np.abs(weights).max(axis=0, initial=0.0) > 0
-    return Twins(warm, cold[there], weights[:, there], np.tril(factor), gains(point, weights[:, there]), own)
+    return np.tril(factor)
 
 
-def gains(point: Point, weights: FloatArray) -> FloatArray:
-    """(c,) float32 kappa / |W_j|^twin_norm, relative to the median norm; faint twins are not blown up."""
-    norms = np.linalg.norm(weights, axis=0)
-    middle = float(np.median(norms)) if len(norms) else 1.0
-    relative = np.maximum(norms / max(middle, 1e-12), 0.3)
-    return np.asarray(point.cold_scale * relative**-point.twin_norm, np.float32)
+def no_twins(warm: IntArray, own: float = 0.0) -> Twins:
+    """Twins of a catalogue without cold items."""
+    nothing = np.zeros((len(warm), 0), np.float32)
+    return Twins(warm, np.zeros(0, np.int64), nothing, nothing[:0], np.zeros(0, np.float32), own)
