@@ -285,6 +285,32 @@ def test_formats_are_named_in_the_catalogue(tmp_path):
         read_dataset(source, None, build(UsersSource, {"path": "u.csv"}), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("items", "events", "message"),
+    [
+        ({"format": "mmrec", "text": "title"}, {}, "`text` means nothing to a folder of mmrec"),
+        ({"format": "recbole", "vector": {"a": "b.npy"}}, {}, "`vector` means nothing"),
+        ({"format": "recbole"}, {"user": "u"}, "user means nothing"),
+        ({"format": "mmrec"}, {"time": "timestamp"}, "time means nothing"),
+    ],
+)
+def test_settings_that_a_format_would_ignore_are_refused(tmp_path, items, events, message):
+    with pytest.raises(SettingError, match=message):
+        read_dataset(
+            build(ItemsSource, {"path": "x", **items}), build(EventsSource, {"path": "x", **events}), None, tmp_path
+        )
+
+
+def test_recbole_columns_can_be_chosen(tmp_path):
+    text = "user_id:token\titem_id:token\tplays:float\twhen:float\tnote:token_seq\nu\ta\t7\t5\tfine thing\n"
+    (tmp_path / "x.inter").write_text(text)
+    rules = build(EventsSource, {"path": ".", "value": "plays", "time": "when", "text": "note", "like": 5})
+    events = read_recbole(tmp_path, rules).dataset.events
+    assert (events.values.tolist(), events.times.tolist(), events.texts) == ([7.0], [5.0], ("fine thing",))
+    with pytest.raises(DataError, match="no column 'played'"):
+        read_recbole(tmp_path, build(EventsSource, {"path": ".", "value": "played"}))
+
+
 @pytest.mark.shared
 def test_real_mmrec_labels_are_read(shared_data):
     result = read_mmrec(shared_data / "lastfm-2k-mm" / "original" / "lfm2k.inter")

@@ -62,6 +62,12 @@ def _read_format(items: ItemsSource, events: EventsSource | None, users: UsersSo
             f"The events of {items.format!r} are those of {items.path!r}, not of {events.path!r}.",
             hint="Give [events] the same path; its like, dislike and repeat are used.",
         )
+    if events is not None:
+        known = {"path", "value", "like", "dislike", "repeat", *(("time", "text") if items.format == "recbole" else ())}
+        for name in sorted(events.model_fields_set - known):
+            raise SettingError(
+                f"[events] {name} means nothing to a folder of {items.format!r}.", hint=f"Known: {sorted(known)}."
+            )
     if items.format == "mmrec":
         return read_mmrec(base / items.path, events)
     return read_recbole(base / items.path, events, items.declared())

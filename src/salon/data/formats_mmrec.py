@@ -98,13 +98,15 @@ def _count(frame: pl.DataFrame, column: str, name: str) -> int:
 
 def _source(frame: pl.DataFrame, rules: Weighing | None, name: str) -> EventsSource:
     given = {} if rules is None else {k: getattr(rules, k) for k in ("like", "dislike", "repeat")}
-    has = {c: c in frame.columns for c in ("rating", "timestamp", LABEL)}
+    value = getattr(rules, "value", "") or "rating"
+    check_columns((value,) if value != "rating" else (), frame.columns, name)
+    has = {c: c in frame.columns for c in (value, "timestamp", LABEL)}
     timed = has["timestamp"] and frame["timestamp"].drop_nulls().n_unique() > 1
     return EventsSource(
         path=name,
         user="userID",
         item="itemID",
-        value="rating" if has["rating"] and frame["rating"].is_not_null().any() else "",
+        value=value if has[value] and frame[value].is_not_null().any() else "",
         time="timestamp" if timed else "",
         context=(LABEL,) if has[LABEL] else (),
         **given,

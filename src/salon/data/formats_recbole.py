@@ -125,13 +125,12 @@ def _events_source(
     name: str, types: Mapping[str, str], roles: Sequence[str], rules: Weighing | None, labelled: bool
 ) -> EventsSource:
     given = {} if rules is None else {k: getattr(rules, k) for k in ("like", "dislike", "repeat")}
-    value = next((c for c in ("rating", "label") if types.get(c) == "float"), "")
-    time = "timestamp" if "timestamp" in types else ""
-    rest = [c for c in types if c not in (*roles, value, time)]
-    text = getattr(rules, "text", "")
-    if text:
-        check_columns((text,), rest, name)
-        rest.remove(text)
+    asked = [getattr(rules, role, "") for role in ("value", "time", "text")]
+    check_columns([column for column in asked if column], list(types), name)
+    value = asked[0] or next((c for c in ("rating", "label") if types.get(c) == "float"), "")
+    time = asked[1] or ("timestamp" if "timestamp" in types else "")
+    text = asked[2]
+    rest = [c for c in types if c not in (*roles, value, time, text)]
     context = (*rest, LABEL) if labelled else tuple(rest)
     return EventsSource(
         path=name, user=roles[0], item=roles[1], value=value, time=time, text=text, context=context, **given

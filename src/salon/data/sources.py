@@ -98,6 +98,13 @@ class ItemsSource(TableSource):
         _check_declared(self, names)
         if self.vector_row and not self.vector:
             raise ValueError("vector_row is set, but no vector is declared")
+        if self.format != "table":
+            columns = (
+                {kind.value for kind in Modality if kind != Modality.VECTOR} if self.format == "recbole" else set()
+            )
+            unused = sorted(self.model_fields_set - columns - {"path", "format"})
+            if unused:
+                raise ValueError(f"`{unused[0]}` means nothing to a folder of {self.format}")
         return self
 
 
