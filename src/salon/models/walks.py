@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 from scipy import sparse
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from salon.arrays import (
     block_size,
@@ -217,5 +217,6 @@ def _leading(smooth: sparse.csr_array, rank: int, rng: np.random.Generator) -> F
     n = smooth.shape[1]
     if rank >= n - 1:
         return np.linalg.eigh((smooth.T @ smooth).toarray())[1][:, ::-1][:, :rank].astype(np.float32)
-    _, vectors = eigsh(sparse.csr_array(smooth.T @ smooth), k=rank, v0=rng.standard_normal(n))
+    product = LinearOperator((n, n), matvec=lambda x: smooth.T @ (smooth @ x), dtype=np.float64)  # P is never formed
+    _, vectors = eigsh(product, k=rank, v0=rng.standard_normal(n))
     return np.asarray(vectors[:, ::-1], np.float32)
