@@ -69,7 +69,7 @@ def main() -> None:
     lines = [
         "# Content similarity: leave-one-out nearest neighbour on real media",
         "",
-        f"{platform.machine()}, Python {platform.python_version()}, default settings; nothing was fitted to the labels.",
+        f"{platform.machine()}, Python {platform.python_version()}, default settings; nothing was fitted to labels.",
         "Command:",
         "`python benchmarks/bench_similarity.py --data DATA --out benchmarks/similarity.md`",
         "",

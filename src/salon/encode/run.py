@@ -104,7 +104,8 @@ class CatalogueEncoder:
             with VectorCache(None) as own:
                 return self.encode(items, own, progress=progress, workers=workers)
         problems: list[MediaProblem] = []
-        work = {part.name: _look_up(part, items, cache, problems) for part in self.parts}
+        hashes: dict[str, tuple[bytes, Any]] = {}
+        work = {part.name: _look_up(part, items, cache, problems, hashes) for part in self.parts}
         needed = {name for part in self.parts if work[part.name].values for name in weights_of(part.encoder)}
         ensure_weights(sorted(needed), fetch=False)
         features: dict[str, Features] = {}
@@ -171,15 +172,24 @@ def weights_of(encoder: Encoder) -> tuple[str, ...]:
     return names
 
 
-def _look_up(part: Part, items: Items, cache: VectorCache, problems: list[MediaProblem]) -> _Pending:
-    """Contents of all values, those with a known vector apart from those to be encoded."""
+def _look_up(
+    part: Part,
+    items: Items,
+    cache: VectorCache,
+    problems: list[MediaProblem],
+    hashes: dict[str, tuple[bytes, Any]],
+) -> _Pending:
+    """Contents of all values, those with a known vector apart from those to be encoded.
+
+    `hashes` holds what is known of media files by now, so that a video is read once for its frames and its sound.
+    """
     values: dict[bytes, Any] = {}
     rows: dict[bytes, list[int]] = {}
     for row, value in enumerate(part.values(items)):
         if value is None:
             continue
         try:
-            content, usable = content_of(part.modality, items.root, value)
+            content, usable = _content(part, items.root, value, hashes)
         except MediaError as error:
             problems.append(MediaProblem(items.ids[row], ", ".join(part.fields), str(error)))
             continue
@@ -193,6 +203,15 @@ def _look_up(part: Part, items: Items, cache: VectorCache, problems: list[MediaP
     if part.modality is Modality.TEXT:  # equal lengths together waste no padding
         pending = dict(sorted(pending.items(), key=lambda pair: len(pair[1])))
     return _Pending(pending, vectors, rows)
+
+
+def _content(part: Part, root: Path | None, value: Any, hashes: dict[str, tuple[bytes, Any]]) -> tuple[bytes, Any]:
+    """The SHA-256 of a value and the value as encoders take it; a media file is read once."""
+    if not part.modality.is_media:
+        return content_of(part.modality, root, value)
+    if value not in hashes:
+        hashes[value] = content_of(part.modality, root, value)
+    return hashes[value]
 
 
 def _encode_part(

@@ -53,11 +53,6 @@ class VideoSound(MusiCNN):
 
     modality = Modality.VIDEO
 
-    @property
-    def version(self) -> str:
-        """That of `MusiCNN`; the class is part of the fingerprint."""
-        return super().version
-
     def prepare(self, value: Any) -> FloatArray | None:  # type: ignore[override]
         """Patches of the sound, or None when the video has no sound or a silent one: nothing is wrong with it."""
         wave: Wave | None = video_sound(Path(value), self.RATE, seconds=self.settings.seconds)

