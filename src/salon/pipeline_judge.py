@@ -33,6 +33,10 @@ PROTOCOLS: dict[str, Callable[[Dataset, int], Split]] = {
 """Ways to part a log: random per user, leave last out, one moment in time for all, items without any action."""
 
 
+ABOUT = ("protocol", "valid", "test", "warm", "order", "valid_from", "test_from", "ties")
+"""What a report repeats of `Split.about`; the counts stand in the report itself."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """Everything that judging models takes.
@@ -111,7 +115,8 @@ def measure(
     seed: int = 0,
 ) -> Report:
     """The report on fitted models, with what the split says of itself."""
-    words = ", ".join(f"{key} {value}" for key, value in split.about.items())
+    told = {key: value for key, value in split.about.items() if key in ABOUT}
+    words = ", ".join(str(value) if key == "protocol" else f"{key} {value}" for key, value in told.items())
     rules = Rules(split=words, seeds={"split": seed, "fit": seed}, seed=seed)
     return evaluate(models, holdout, train=split.train, features=features, costs=costs, rules=rules)
 

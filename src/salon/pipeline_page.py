@@ -18,7 +18,7 @@ from salon.pipeline_judge import Trial
 from salon.types import Modality
 
 HISTORY = 6
-"""Items of a history that a page shows, the latest ones."""
+"""Liked items of a history that a page shows, the latest ones."""
 
 
 def some_people(data: Dataset, count: int, seed: int = 0) -> list[str]:
@@ -45,8 +45,11 @@ def person_examples(pipeline: Pipeline, trial: Trial, *, people: int = 5, k: int
 
 
 def _example(data: Dataset, answer: Answer) -> PersonExample:
-    rows = data.items.ids.index(list(answer.history[-HISTORY:]))[::-1]
-    history = [_card(data, int(row)) for row in rows]
+    rows = data.items.ids.index(list(answer.history))
+    if answer.who in data.users.ids:
+        liked = data.positives()[data.users.ids.index([answer.who])].toarray()[0] > 0
+        rows = rows[liked[rows]]
+    history = [_card(data, int(row)) for row in rows[::-1][:HISTORY]]
     return PersonExample(answer.who, history, [_suggested(data, one) for one in answer.items])
 
 

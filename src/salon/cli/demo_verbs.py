@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from salon.cli.model_verbs import _show
-from salon.cli.show import Json, bars, emit, err, out, say
+from salon.cli.show import Json, bars, emit, err, say, show_report
 from salon.demo import plain, run_demo, share_of_best
-from salon.evaluate.table import terminal
 
 
 def demo(
@@ -34,7 +33,7 @@ def demo(
         result = run_demo(out_folder, world=world, data=data, seed=seed, say=told, progress=progress)
     if emit(plain(result), json):
         return
-    out.print(terminal(result.report))
+    show_report(result.report)
     share = share_of_best(result)
     if share is not None:
         best = result.best["ndcg@10"]

@@ -9,9 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from salon.cli.model_verbs import ShopPath
-from salon.cli.show import Json, bars, emit, out, say
+from salon.cli.show import Json, bars, emit, say, show_report
 from salon.evaluate.report import write_report
-from salon.evaluate.table import terminal
 from salon.pipeline import Pipeline
 from salon.pipeline_judge import PROTOCOLS, Trial, judge, with_baselines
 from salon.pipeline_page import person_examples
@@ -67,9 +66,7 @@ def _judge(
     if html:
         write_page(pipeline, trial, html)
     if not emit(trial.report.to_dict(), json):
-        out.print(terminal(trial.report))
-        for warning in trial.report.warnings:
-            say(f"note: {warning}")
+        show_report(trial.report)
         if html:
             say(f"Wrote {html}")
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -62,7 +63,8 @@ def terminal(report: Report, metrics: Sequence[str] = ()) -> RenderableType:
         report: The evaluation.
         metrics: Columns; the default is `shown_metrics`.
     """
-    table = Table(title=f"{len(report.models)} models, best first by {label(report.setting.main)}")
+    title = f"{len(report.models)} models, best first by {label(report.setting.main)}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", no_wrap=True)
     table.add_column("", justify="center")
     names = tuple(metrics) or shown_metrics(report)
