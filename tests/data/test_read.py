@@ -211,6 +211,32 @@ def test_json_lines_are_read_with_lists_and_broken_lines_listed(tmp_path):
     assert [r.row for r in result.rejects.rows] == [3, 4, 6]
 
 
+def read_lines(folder: Path, rows: list[str], **fields) -> ReadResult:
+    (folder / "items.jsonl").write_text("\n".join(rows))
+    return read_dataset(build(ItemsSource, {"path": "items.jsonl", **fields}), base=folder)
+
+
+def test_json_values_of_mixed_and_impossible_types(tmp_path):
+    rows = ['{"item_id": "\\ud800"}', '{"item_id": "\\ud83e\\udd89"}', '{"item_id": 1e400}', '{"item_id": [7]}']
+    result = read_lines(tmp_path, [*rows, '{"item_id": [7, 8]}', '{"item_id": true}', f'{{"item_id": {"9" * 5000}}}'])
+    assert result.dataset.items.ids.names == ("🦉", "inf", "7", "true")
+    assert [r.row for r in result.rejects.rows] == [1, 5, 7]
+    cells = [1, 1.5, float("nan"), float("inf"), "7", [1, 2], None, {"a": 1}, [3]]
+    result = read_lines(tmp_path, [json.dumps({"item_id": i, "p": v}) for i, v in enumerate(cells)], number="p")
+    assert result.dataset.items["p"].present.tolist() == [True, True, False, False, True, False, False, False, True]
+    assert [r.row for r in result.rejects.rows] == [3, 4, 6, 8]
+    result.write_rejects(tmp_path / "rejects.csv")
+
+
+def test_parquet_columns_without_text_are_a_clear_error(tmp_path):
+    frame = pl.DataFrame({"item_id": [{"a": 1}], "tag": pl.Series(["x"], dtype=pl.Categorical)})
+    frame.write_parquet(tmp_path / "items.parquet")
+    with pytest.raises(DataError, match="'item_id' holds values of the type Struct"):
+        read_dataset(build(ItemsSource, {"path": "items.parquet"}), base=tmp_path)
+    source = build(ItemsSource, {"path": "items.parquet", "id": "tag"})
+    assert read_dataset(source, base=tmp_path).dataset.items.ids.names == ("x",)
+
+
 def test_parquet_ids_of_any_type_meet_those_of_a_text_table(tmp_path):
     pl.DataFrame({"item_id": [1, 2], "price": [1.0, float("nan")]}).write_parquet(tmp_path / "items.parquet")
     frame = pl.DataFrame({"user_id": ["u", "u"], "item_id": [1.0, None], "at": ["2020-01-01", "2020-01-01"]})

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 import numpy as np
 import polars as pl
 
+from salon.errors import DataError
 from salon.types import BoolArray, FloatArray
 
 
@@ -17,33 +18,52 @@ def as_ids(column: pl.Series) -> list[str | None]:
     if column.dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)
         column = whole if ((column == whole) | column.is_nan()).fill_null(True).all() else column
-    return [None if v is None or not v.strip() else v for v in column.cast(pl.String).to_list()]
+    if isinstance(column.dtype, pl.List):
+        cells = [v[0] if v is not None and len(v) == 1 else None for v in column.to_list()]
+        return as_ids(pl.Series(column.name, cells))
+    return [None if v is None or not v.strip() else v for v in _strings(column).to_list()]
+
+
+def _strings(column: pl.Series) -> pl.Series:
+    """The column as strings; raises DataError where its type has none, such as a struct."""
+    if isinstance(column.dtype, pl.List):
+        return pl.Series(column.name, as_texts(column), dtype=pl.String)
+    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+        raise DataError(
+            f"The column {column.name!r} holds values of the type {column.dtype}.", hint="Store text or numbers."
+        )
+    return column.cast(pl.String)
+
+
+def cell(column: pl.Series, row: int) -> str:
+    """One cell as text, for messages."""
+    value = column[row]
+    return str(value.to_list() if isinstance(value, pl.Series) else value)
 
 
 def as_texts(column: pl.Series) -> list[str | None]:
     """Cells as text; lists are joined by blanks."""
     if isinstance(column.dtype, pl.List):
         return [None if v is None else " ".join(str(p) for p in v if p is not None) for v in column.to_list()]
-    return list(column.cast(pl.String).to_list())
+    return list(_strings(column).to_list())
 
 
 def as_labels(column: pl.Series, separator: str) -> list[list[str]]:
     """Cells as lists of labels, split at `separator` unless it is empty."""
     if isinstance(column.dtype, pl.List):
         return [[str(p) for p in row if p is not None] if row is not None else [] for row in column.to_list()]
-    cells = column.cast(pl.String).to_list()
+    cells = _strings(column).to_list()
     return [[] if c is None else c.split(separator) if separator else [c] for c in cells]
 
 
 def as_numbers(column: pl.Series) -> tuple[FloatArray, BoolArray]:
     """(n,) float64, NaN where there is none, and (n,) bool, where a cell holds something that is no finite number."""
-    if column.dtype == pl.String:
+    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
+        cells = column
+    else:
+        column = _strings(column)
         cells = column.str.strip_chars()
         cells = cells.set(cells.fill_null("") == "", None)
-    elif isinstance(column.dtype, pl.List):
-        return np.full(len(column), np.nan), column.is_not_null().to_numpy()
-    else:
-        cells = column
     values = cells.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy().astype(np.float64)
     bad = cells.is_not_null().to_numpy() & ~np.isfinite(values)
     if column.dtype != pl.String:
@@ -61,7 +81,7 @@ def as_times(column: pl.Series, how: str) -> FloatArray:
     if column.dtype in (pl.Datetime, pl.Date):
         return column.dt.timestamp("us").cast(pl.Float64).fill_null(float("nan")).to_numpy() / 1e6
     if how == "iso":
-        texts = column.cast(pl.String).to_list()
+        texts = as_texts(column)
         known = {text: _iso(text) for text in set(texts)}
         return np.array([known[text] for text in texts], np.float64)
     return as_numbers(column)[0] / (1000.0 if how == "unix_ms" else 1.0)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import polars as pl
 
-from salon.data.columns import as_ids, as_labels, as_numbers, as_texts, as_times, leaves_folder
+from salon.data.columns import as_ids, as_labels, as_numbers, as_texts, as_times, cell, leaves_folder
 from salon.data.events import Events, TimeKind
 from salon.data.ids import MAX_ID_LENGTH, IdMap
 from salon.data.items import Field, Items, Users
@@ -233,12 +233,12 @@ def _fields(
 def _number_field(name: str, column: pl.Series, sieve: Sieve, table: str) -> FloatArray:
     values, bad = as_numbers(column)
     if bad.any() and not np.isfinite(values).any():
-        example = column[int(np.argmax(bad))]
+        example = cell(column, int(np.argmax(bad)))
         raise DataError(
-            f"The column {name!r} of {table!r} is declared a number, but holds {str(example)[:40]!r}.",
+            f"The column {name!r} of {table!r} is declared a number, but holds {example[:40]!r}.",
             hint="No value of it is a number; declare it as category or text.",
         )
-    sieve.mask(bad, f"{name!r} is not a number", lambda i: column[i])
+    sieve.mask(bad, f"{name!r} is not a number", lambda i: cell(column, i))
     return values
 
 
@@ -254,7 +254,7 @@ def _vector_rows(source: ItemsSource, loaded: Loaded, sieve: Sieve) -> IntArray:
         return np.arange(len(sieve.ids)) if loaded.numbers is None else np.array(loaded.numbers) - 1
     values, bad = as_numbers(loaded.frame[source.vector_row])
     bad |= np.isfinite(values) & ((values < 0) | (values != np.floor(values)))
-    sieve.mask(bad, f"{source.vector_row!r} is not a row number", lambda i: loaded.frame[source.vector_row][i])
+    sieve.mask(bad, f"{source.vector_row!r} is not a row number", lambda i: cell(loaded.frame[source.vector_row], i))
     return np.where(np.isfinite(values) & ~bad, values, -1).astype(np.int64)
 
 
@@ -276,7 +276,7 @@ def _times(source: EventsSource, frame: pl.DataFrame, sieve: Sieve) -> tuple[Flo
         )
     times = as_times(column, source.time_format) if source.time else as_numbers(column)[0]
     what = f"{name!r} is no time ({source.time_format})" if source.time else f"{name!r} is no position"
-    sieve.drop(~np.isfinite(times), what, lambda i: column[i])
+    sieve.drop(~np.isfinite(times), what, lambda i: cell(column, i))
     return times, "timestamp" if source.time else "order"
 
 
@@ -297,7 +297,7 @@ def _values(source: EventsSource, frame: pl.DataFrame, sieve: Sieve) -> FloatArr
         return np.full(len(frame), np.nan)
     column = frame[source.value]
     values, bad = as_numbers(column)
-    sieve.drop(bad, f"{source.value!r} is not a number", lambda i: column[i])
+    sieve.drop(bad, f"{source.value!r} is not a number", lambda i: cell(column, i))
     if not source.kind:
         sieve.drop(~bad & np.isnan(values), f"{source.value!r} is missing")
     return values

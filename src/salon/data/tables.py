@@ -165,11 +165,8 @@ def _from_json_lines(path: Path, columns: Sequence[str]) -> Loaded:
     broken: list[tuple[int, str, str]] = []
     seen: dict[str, None] = {}
     for number, line in _lines(path):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict):
+        row = _object(line)
+        if row is None:
             broken.append((number, "the line is not a JSON object", line))
             continue
         seen.update(dict.fromkeys(row))
@@ -180,6 +177,17 @@ def _from_json_lines(path: Path, columns: Sequence[str]) -> Loaded:
         raise DataError(f"{path.name!r} holds no JSON object.", hint="It needs one object per line.")
     check_columns(columns, list(seen), path.name)
     return Loaded(pl.DataFrame([_series(n, v) for n, v in cells.items()]), numbers, tuple(broken))
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    """The object of a line, or None; half a surrogate pair can be written in JSON but is no text."""
+    try:
+        row = json.loads(line)
+        if "\\ud" in line.lower():
+            json.dumps(row, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
