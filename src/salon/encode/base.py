@@ -80,6 +80,9 @@ class FeatureSet(Mapping[str, Features]):
             raise DataError(f"There are no features {name!r}.", hint=did_you_mean(name, self._features))
         return self._features[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._features
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._features)
 

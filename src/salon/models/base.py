@@ -51,7 +51,7 @@ class Recommender(Component, ABC):
                 `data`.
 
         Raises:
-            DataError: There are no positive actions, or features are missing or do not fit.
+            DataError: There is nothing to learn from, or features are missing or do not fit.
         """
         if self.needs_features and not items:
             raise DataError(f"{type(self).__name__} needs item features.", hint="Declare text, image or other media.")
@@ -80,8 +80,9 @@ class Recommender(Component, ABC):
             DataError: A query names an item row outside the catalogue.
         """
         self.check_fitted()
-        if len(queries.items) and not 0 <= queries.items.min() <= queries.items.max() < self.n_items_:
-            raise DataError(f"A query names item row {int(queries.items.max())} of {self.n_items_}.")
+        outside = queries.items[(queries.items < 0) | (queries.items >= self.n_items_)]
+        if outside.size:
+            raise DataError(f"A query names item row {int(outside[0])} of {self.n_items_}.")
         return np.asarray(self._score(queries), dtype=np.float32)
 
     def recommend(
