@@ -20,7 +20,7 @@ class Point(Settings):
     """a: a user's term is divided by |x|^(4a); 1/2 gives every user the same weight."""
     item_exponent: float = Field(0.25, ge=0, le=1)
     """b: rows and columns of G0 are divided by counts^b."""
-    ridge: float = Field(2.0, gt=0)
+    ridge: float = Field(8.0, gt=0)
     """lambda, in units of mean diag(G)."""
     dropout: float = Field(0.33, ge=0, lt=1)
     """p: the chance of hiding a click from the reconstruction; adds p / (1 - p) diag(G)."""

@@ -68,34 +68,48 @@ class Found:
     solves: int
 
 
-def climb(value: Callable[[Point], float], point: Point, grid: Grid, budget: Budget) -> tuple[Point, float]:
-    """Coordinate search: each coordinate in turn moves along its grid while that gains, two bad steps end it.
+def climb(
+    value: Callable[[Point], float],
+    point: Point,
+    grid: Grid,
+    budget: Budget,
+    *,
+    rounds: int = ROUNDS,
+    patience: int = 2,
+) -> tuple[Point, float]:
+    """Coordinate search: each coordinate in turn moves along its grid while that gains.
 
     Args:
         value: What to raise.
         point: Where to begin.
         grid: Values per entry of the flat table, ascending.
         budget: Ends the search when it is spent; the start is always evaluated.
+        rounds: How often it goes through the coordinates at most.
+        patience: How many bad steps in a row end a line.
     """
     best = value(point)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         before = point
         for name, steps in grid.items():
             for direction in (1, -1):
-                point, best = _along(value, (point, best), (name, steps, direction), budget)
+                point, best = _along(value, (point, best), (name, steps, direction), patience, budget)
         if point == before or budget.left <= 0:
             break
     return point, best
 
 
 def _along(
-    value: Callable[[Point], float], at: tuple[Point, float], line: tuple[str, Sequence[float], int], budget: Budget
+    value: Callable[[Point], float],
+    at: tuple[Point, float],
+    line: tuple[str, Sequence[float], int],
+    patience: int,
+    budget: Budget,
 ) -> tuple[Point, float]:
     """The best point on one side of a line through the grid."""
     (point, best), (name, steps, direction) = at, line
     place = int(np.argmin(np.abs(np.asarray(steps) - point.flat()[name]))) + direction
     bad = 0
-    while 0 <= place < len(steps) and bad < 2 and budget.left > 0:
+    while 0 <= place < len(steps) and bad < patience and budget.left > 0:
         moved = point.moved({name: steps[place]})
         found = value(moved)
         switched_on = name in SWITCHES and point.flat()[name] == 0.0
@@ -140,7 +154,7 @@ def search(
     cold = _cold_tasks(problem, touched, validation, rng)
     point, warm_value, cold_value, solves = start, float("nan"), float("nan"), 0
     if len(warm.holdout) >= FEWEST:
-        spent = budget.share(0.5 if cold else 1.0)
+        spent = budget.share(_warm_part(problem, touched) if cold else 1.0)
         point, warm_value = _warm_search(warm, start, spent)
         solves += spent.solves
     if cold and min(len(task.holdout) for task in cold) >= FEWEST:
@@ -153,12 +167,18 @@ def search(
     return Found(point, warm_value, cold_value, solves)
 
 
+def _warm_part(problem: Problem, touched: BoolArray) -> float:
+    """The part of the budget for touched items: half where many items are cold, most where few are."""
+    cold = float((~touched & problem.media.any_present(problem.n_items)).mean())
+    return 0.5 if cold > 0.05 else 0.85
+
+
 def _mean_value(tasks: list[Task], budget: Budget) -> Callable[[Point], float]:
     return lambda point: float(np.mean([task.value(point, budget) for task in tasks]))
 
 
 def _warm_search(task: Task, start: Point, budget: Budget) -> tuple[Point, float]:
-    """The best of the climbs from the built-in starts."""
+    """One hasty round from each of the built-in starts, then the better one to its top."""
     train = task.problem.train
     grid: dict[str, Sequence[float]] = {}
     if train.ordered:
@@ -172,13 +192,13 @@ def _warm_search(task: Task, start: Point, budget: Budget) -> tuple[Point, float
         grid["profile"] = PROFILES
     if not start.media:
         del grid["prior"]
+    value = remembered(partial(task.value, budget=budget))
     found = []
     for place, entries in enumerate(STARTS):
-        share = budget.share(1.0 / (len(STARTS) - place))
-        value = partial(task.value, budget=share)
-        found.append(climb(remembered(value), start.moved(entries), grid, share))
-        budget.solves += share.solves
-    return max(found, key=lambda pair: pair[1])
+        rest = budget.share(1.0 - 1.0 / (len(STARTS) + 1 - place))  # kept back, so that every stage may use a third
+        found.append(climb(value, start.moved(entries), grid, budget, rounds=1, patience=1))
+        budget.left = max(budget.left, 0.0) + rest.left
+    return climb(value, max(found, key=lambda pair: pair[1])[0], grid, budget)
 
 
 def _twin_grid(point: Point) -> Grid:
