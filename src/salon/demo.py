@@ -97,7 +97,7 @@ def run_demo(
         truth = WORLDS[world](folder / world, seed=seed)
         data = folder / world / "shop.toml"
     clock.step("read", f"Reading {data} ...")
-    pipeline = Pipeline.read(data)
+    pipeline = Pipeline.read(data, parallel=True)
     say(_counts(pipeline))
     clock.step("encode", "Turning media into vectors (weights are converted once) ...")
     ensure_weights(progress=progress)

@@ -44,6 +44,7 @@ class Pipeline:
         shop: The settings of the catalogue file.
         read: Its tables.
         base: Folder of the catalogue file.
+        parallel: Whether encoding may start processes by itself; a script must then guard its own code.
 
     Attributes:
         encoded: The vectors of the media, after `encode`.
@@ -52,17 +53,18 @@ class Pipeline:
         fallback: What answers where the model cannot, after `fit`.
     """
 
-    def __init__(self, shop: Shop, read: ReadResult, base: Path) -> None:
+    def __init__(self, shop: Shop, read: ReadResult, base: Path, *, parallel: bool = False) -> None:
         self.shop = shop
         self.read_result = read
         self.base = base
+        self.parallel = parallel
         self.encoded: Encoded | None = None
         self.fuser: Fuser | None = None
         self.model: Recommender | None = None
         self.fallback: Popular | None = None
 
     @classmethod
-    def read(cls, path: Path | str) -> Self:
+    def read(cls, path: Path | str, *, parallel: bool = False) -> Self:
         """Reads a catalogue file and the tables it names.
 
         Raises:
@@ -74,7 +76,7 @@ class Pipeline:
         found = read_dataset(shop.items, shop.events, shop.users, path.parent)
         data, changes = repaired(found.dataset, shop.repair)
         notes = [f"{how} filled or dropped {count} of {field!r}" for (field, how), count in changes.items()]
-        return cls(shop, replace(found, dataset=data, notes=(*found.notes, *notes)), path.parent)
+        return cls(shop, replace(found, dataset=data, notes=(*found.notes, *notes)), path.parent, parallel=parallel)
 
     @property
     def dataset(self) -> Dataset:
@@ -105,7 +107,7 @@ class Pipeline:
 
     def encode(self, progress: Progress | None = None) -> Self:
         """Turns the media into vectors; vectors already in the cache are not made again."""
-        self.encoded = encode_catalogue(self.shop.encode, self.dataset, progress)
+        self.encoded = encode_catalogue(self.shop.encode, self.dataset, progress, parallel=self.parallel)
         return self
 
     def check(self) -> QualityReport:

@@ -18,6 +18,8 @@ from salon.media import MediaProblem
 from salon.pipeline_shop import EncodeSection
 from salon.types import FloatArray, Modality, Progress
 
+MANY = 1000
+"""Values from which on it pays to start processes for them."""
 REVIEWS = "reviews"
 """Name of the features pooled from what people wrote."""
 
@@ -55,8 +57,22 @@ def vector_cache(section: EncodeSection) -> VectorCache:
     return VectorCache(Path(named) if named else cache_root() / "vectors.sqlite")
 
 
-def encode_catalogue(section: EncodeSection, data: Dataset, progress: Progress | None = None) -> Encoded:
+def worker_count(section: EncodeSection, values: int, *, parallel: bool) -> int:
+    """How many processes encode: as set, or one per core where that is allowed and starting them pays."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return section.workers or (min(cores, 16) if parallel and values >= MANY else 1)
+
+
+def encode_catalogue(
+    section: EncodeSection, data: Dataset, progress: Progress | None = None, *, parallel: bool = False
+) -> Encoded:
     """Encodes every declared field; vectors that are in the cache are not made again.
+
+    Args:
+        section: The settings.
+        data: The catalogue.
+        progress: Called after every batch.
+        parallel: Whether processes may be started for a large catalogue although none are set.
 
     Raises:
         SettingError: A key of [encode] is neither a field nor a modality.
@@ -64,7 +80,8 @@ def encode_catalogue(section: EncodeSection, data: Dataset, progress: Progress |
     """
     encoders = CatalogueEncoder.of(data.items, section.specs).fit(data.items)
     with vector_cache(section) as cache:
-        features, problems = encoders.encode(data.items, cache, progress=progress, workers=section.workers)
+        workers = worker_count(section, data.n_items, parallel=parallel)
+        features, problems = encoders.encode(data.items, cache, progress=progress, workers=workers)
     return Encoded(features, tuple(problems), encoders, section)
 
 
@@ -76,7 +93,7 @@ def pooled_reviews(train: Dataset, section: EncodeSection) -> Features:
     table = Items(IdMap(map(str, range(len(texts)))), {REVIEWS: field})
     encoders = CatalogueEncoder.of(table, {REVIEWS: section.specs.get(Modality.TEXT, Modality.TEXT.value)})
     with vector_cache(section) as cache:
-        found, _ = encoders.fit(table).encode(table, cache, workers=section.workers)
+        found, _ = encoders.fit(table).encode(table, cache, workers=max(section.workers, 1))
     one = next(iter(found.values()))
     return _mean_rows(one, [[place[t] for t in row] for row in per_item] if (place := _places(texts)) else [])
 

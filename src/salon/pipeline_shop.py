@@ -29,8 +29,9 @@ class EncodeSection(Settings):
     """Modality or field to encoder; written as keys of the section itself."""
     reviews: bool = True
     """Whether what people wrote about an item is a modality of its own, made of training events only."""
-    workers: int = Field(default=1, ge=1, le=64)
-    """Processes that encode at once, each with one thread."""
+    workers: int = Field(default=0, ge=0, le=64)
+    """Processes that encode at once, each with one thread. 0: one, but the command line takes one per core where there
+    are 1,000 items or more. A script that asks for more than one must keep its own code under `if __name__ == ...`."""
     cache: str = ""
     """File of the vector cache; empty: vectors.sqlite in the user's cache folder."""
 

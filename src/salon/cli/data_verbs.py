@@ -27,7 +27,7 @@ def check(
 
     Example: salon check shop.toml --rejects rejects.csv
     """
-    pipeline = Pipeline.read(shop)
+    pipeline = Pipeline.read(shop, parallel=True)
     if media:
         with bars(quiet=bool(json)) as progress:
             pipeline.encode(progress)
@@ -64,7 +64,7 @@ def encode(
     Example: salon encode shop.toml
     """
     start = time.perf_counter()
-    pipeline = Pipeline.read(shop)
+    pipeline = Pipeline.read(shop, parallel=True)
     with bars(quiet=bool(json)) as progress:
         pipeline.encode(progress)
     assert pipeline.encoded is not None

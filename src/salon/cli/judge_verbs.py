@@ -29,7 +29,7 @@ def evaluate(shop: ShopPath, protocol: Protocol = "random", seed: Seed = 0, html
 
     Example: salon evaluate shop.toml --protocol time --json out.json
     """
-    pipeline = Pipeline.read(shop)
+    pipeline = Pipeline.read(shop, parallel=True)
     _judge(pipeline, [{"name": "linear", **pipeline.shop.model}], protocol, seed, html, json)
 
 
@@ -47,7 +47,7 @@ def compare(
 
     Example: salon compare shop.toml --models popular,itemknn,linear
     """
-    pipeline = Pipeline.read(shop)
+    pipeline = Pipeline.read(shop, parallel=True)
     _judge(pipeline, [name.strip() for name in models.split(",") if name.strip()], protocol, seed, html, json)
 
 

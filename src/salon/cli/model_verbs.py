@@ -35,7 +35,7 @@ def fit(
     Example: salon fit shop.toml --out model/
     """
     start = time.perf_counter()
-    pipeline = Pipeline.read(shop)
+    pipeline = Pipeline.read(shop, parallel=True)
     with bars(quiet=bool(json)) as progress:
         pipeline.fit(rng=seed, progress=progress)
     pipeline.save(out)
