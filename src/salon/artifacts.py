@@ -145,7 +145,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     """
     state = dict(read_json(folder / "state.json"))
     try:
-        with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
+        with (folder / "arrays.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, BadZipFile, KeyError) as error:
         raise ArtifactError(f"'arrays.npz' in {str(folder)!r} cannot be read: {error}.") from None

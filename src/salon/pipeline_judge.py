@@ -37,6 +37,10 @@ ABOUT = ("protocol", "valid", "test", "warm", "order", "valid_from", "test_from"
 """What a report repeats of `Split.about`; the counts stand in the report itself."""
 
 
+GIVEN = "given"
+"""The protocol of catalogues whose files say what is training, validation and test, as MMRec's do."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """Everything that judging models takes.
@@ -52,6 +56,18 @@ class Trial:
     features: FeatureSet
     models: Mapping[str, Recommender]
     report: Report
+
+
+def given_split(pipeline: Pipeline) -> Split:
+    """The split that the files of the catalogue prescribe.
+
+    Raises:
+        DataError: They prescribe none.
+    """
+    split = pipeline.read_result.split
+    if split is None:
+        raise DataError("The files of this catalogue prescribe no split.", hint=f"Known: {', '.join(PROTOCOLS)}.")
+    return split
 
 
 def split_by(data: Dataset, protocol: str, seed: int) -> Split:
@@ -82,14 +98,14 @@ def judge(
     Args:
         pipeline: A catalogue that was read; its media are encoded if that was not done.
         models: Short names, or tables with a name and settings.
-        protocol: "random", "loo", "time" or "cold".
+        protocol: "random", "loo", "time" or "cold"; or "given" for the split that the files prescribe.
         seed: Seed of the split and of the fits.
         split: A split made elsewhere, instead of `protocol`.
         progress: Called while media are encoded and models fitted.
     """
     if pipeline.encoded is None:
         pipeline.encode(progress)
-    parts = split or split_by(pipeline.dataset, protocol, seed)
+    parts = split or (given_split(pipeline) if protocol == GIVEN else split_by(pipeline.dataset, protocol, seed))
     raw = pipeline.features_for(parts.train)
     features = pipeline.shop.fuser().fit(raw, parts.train.events, rng=np.random.default_rng(seed)).transform(raw)
     fitted, costs = {}, {}

@@ -12,10 +12,10 @@ from salon.cli.model_verbs import ShopPath
 from salon.cli.show import Json, bars, emit, say, show_report
 from salon.evaluate.report import write_report
 from salon.pipeline import Pipeline
-from salon.pipeline_judge import PROTOCOLS, Trial, judge, with_baselines
+from salon.pipeline_judge import GIVEN, PROTOCOLS, Trial, judge, with_baselines
 from salon.pipeline_page import person_examples
 
-Protocol = Annotated[str, typer.Option(help="How the log is parted: " + ", ".join(PROTOCOLS) + ".")]
+Protocol = Annotated[str, typer.Option(help="How the log is parted: " + ", ".join([*PROTOCOLS, GIVEN]) + ".")]
 Seed = Annotated[int, typer.Option(help="Seed of the split and of the fits.")]
 Html = Annotated[Path | None, typer.Option(help="Write a page with plots and pictures to this file.")]
 
@@ -25,7 +25,7 @@ def evaluate(shop: ShopPath, protocol: Protocol = "random", seed: Seed = 0, html
 
     The model learns from the training part alone; validation chooses its settings; the test is read once.
     Protocols: random (8:1:1 per user), loo (the last action of each user), time (one moment for all),
-    cold (items without any action in training).
+    cold (items without any action in training), given (as the files say, where they do).
 
     Example: salon evaluate shop.toml --protocol time --json out.json
     """
