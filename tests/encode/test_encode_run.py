@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sqlite3
@@ -16,7 +17,8 @@ from salon.encode.cache import VectorCache
 from salon.encode.classic import Hashing
 from salon.encode.plan import plan
 from salon.encode.run import CatalogueEncoder, encode_items
-from salon.errors import ArtifactError, SettingError
+from salon.encode.worker import pool
+from salon.errors import ArtifactError, ResourceError, SettingError
 
 CHEAP = {"text": "hashing", "image": "colour", "audio": "mfcc"}
 
@@ -145,6 +147,20 @@ def test_video_has_frames_and_sound_as_features_of_their_own(make_items, make_vi
     assert features["video"].present.tolist() == [True, False]
     assert not features["video-sound"].present.any()
     assert problems == []
+
+
+def kill_the_workers_and_go_on() -> None:
+    with pool({"t": Hashing()}, 2) as submit:
+        assert len(submit("t", ["red shoe"]).result().vectors) == 1
+        for child in multiprocessing.active_children():
+            child.kill()
+            child.join()
+        submit("t", ["blue hat"]).result()
+
+
+def test_a_killed_worker_is_our_error():
+    with pytest.raises(ResourceError, match="worker process ended"):
+        kill_the_workers_and_go_on()
 
 
 SLOW = """

@@ -277,9 +277,9 @@ def test_processes_that_convert_at_once_do_not_disturb_each_other(tmp_path):
         subprocess.Popen(
             [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        for _ in range(3)
+        for _ in range(2)
     ]
     done = [process.communicate(timeout=60) for process in running]
-    assert [process.returncode for process in running] == [0, 0, 0], done
+    assert [process.returncode for process in running] == [0, 0], done
     assert len({out for out, _ in done}) == 1
     assert len([p for p in (tmp_path / "weights").iterdir() if p.is_dir()]) == 1
