@@ -16,7 +16,7 @@ from salon.data.world_things import THINGS
 from salon.data.world_words import OCCASIONS, words
 from salon.types import BoolArray, FloatArray
 
-STRENGTH = {"kind": 1.5, "colour": 1.6, "pattern": 1.4, "occasion": 1.3, "mood": 1.5, "motion": 0.9}
+STRENGTH = {"kind": 1.9, "colour": 2.1, "pattern": 1.9, "occasion": 1.7, "mood": 2.0, "motion": 1.2}
 """Group of traits to how much it counts for people. Kind: all media; colour, pattern: picture (and half of the texts);
 occasion: text; mood: sound; motion: video."""
 

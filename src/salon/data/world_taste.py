@@ -83,17 +83,18 @@ def draw_people(names: Sequence[str], strength: Mapping[str, float], people: int
         rng: For everything.
     """
     columns = {g: np.array([i for i, n in enumerate(names) if n.split(":")[0] == g]) for g in strength}
+    columns = {g: found for g, found in columns.items() if len(found)}
     shared = [{g: rng.permutation(c)[:2] for g, c in columns.items()} for _ in range(CIRCLES)]
     circles = rng.integers(CIRCLES, size=people)
     tastes = np.zeros((people, len(names)), np.float32)
     for person, circle in enumerate(circles):
-        for group, weight in strength.items():
+        for group in columns:
             if rng.random() < 0.15:
                 continue
             for place in range(1 + int(rng.random() < 0.5)):
                 own = rng.choice(columns[group])
                 liked = shared[circle][group][place % len(shared[circle][group])] if rng.random() < 0.6 else own
-                tastes[person, liked] = weight * rng.uniform(0.75, 1.35)
+                tastes[person, liked] = strength[group] * rng.uniform(0.75, 1.35)
         averse = rng.integers(len(names))
         tastes[person, averse] = -1.5 if tastes[person, averse] == 0 else tastes[person, averse]
     return People(tastes, circles)
