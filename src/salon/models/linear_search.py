@@ -17,12 +17,13 @@ from scipy import sparse
 
 from salon.data import Holdout
 from salon.models.linear_holdout import (
+    WARM_SHARE,
     Task,
     asked_only,
     cold_folds,
     hide_items,
-    split_task,
-    warm_actions,
+    keep,
+    targets_of,
     warm_task,
 )
 from salon.models.linear_point import (
@@ -160,7 +161,7 @@ def search(
     if cold and min(len(task.holdout) for task in cold) >= FEWEST:
         point, cold_value = climb(remembered(_mean_value(cold, budget)), point, _twin_grid(point), budget)
         named = [task for task in cold if (task.holdout.queries.users >= 0).all()]
-        rival = _rival_task(problem, (named or cold)[0], last, rng)
+        rival = _rival_task(problem, (named or cold)[0], rng)
         scaled = [point.moved({"cold_scale": scale}) for scale in COLD_SCALES]
         point = max(scaled, key=partial(rival.value, budget=budget))
         solves += budget.solves
@@ -226,16 +227,18 @@ def _cold_tasks(
     return tasks
 
 
-def _rival_task(problem: Problem, cold: Task, last: bool, rng: np.random.Generator) -> Task:
-    """Warm and cold questions at once, everything ranked, on a training set that knows neither answer."""
-    train = cold.problem.train
-    smaller = Problem(train, problem.media, problem.n_items, problem.n_attributes)
-    made = split_task(smaller, warm_actions(train, last, rng), cold.cold, rng)
-    row_of = {int(user): row for row, user in enumerate(cold.holdout.queries.users) if user >= 0}
-    pairs = [(row, row_of[int(u)]) for row, u in enumerate(made.holdout.queries.users) if int(u) in row_of]
+def _rival_task(problem: Problem, cold: Task, rng: np.random.Generator) -> Task:
+    """Warm and cold questions at once, everything ranked, on a training set that knows neither answer.
+
+    A tenth of all warm actions is asked for, whoever did them: warm and cold answers are as frequent as in life.
+    """
+    train, n_items = cold.problem.train, problem.n_items
+    asked = (train.weights > 0) & (rng.random(len(train.items)) < WARM_SHARE)
+    row_of = {int(user): row for row, user in enumerate(train.users)}
+    pairs = [(row_of[int(u)], row) for row, u in enumerate(cold.holdout.queries.users) if int(u) in row_of]
     rows, others = np.array(pairs, np.int64).reshape(-1, 2).T
-    matched = sparse.csr_array(
-        (np.ones(len(rows), np.float32), (rows, others)), shape=(len(made.holdout), len(cold.holdout))
-    )
-    targets = sparse.csr_array((made.holdout.targets + matched @ cold.holdout.targets).minimum(1.0))
-    return replace(made, holdout=replace(made.holdout, targets=targets))
+    matched = sparse.csr_array((np.ones(len(rows), np.float32), (rows, others)), shape=(len(train), len(cold.holdout)))
+    targets = sparse.csr_array((targets_of(train, asked, n_items) + matched @ cold.holdout.targets).minimum(1.0))
+    rest = keep(train, ~asked)
+    smaller = Problem(rest, problem.media, n_items, problem.n_attributes)
+    return Task(smaller, asked_only(Holdout(rest, targets), np.ones(n_items, bool), rng), cold.cold)
