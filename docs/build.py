@@ -9,7 +9,7 @@ import click
 import typer
 
 from salon import registry
-from salon.cli.main import app
+from salon.cli.main import program
 from salon.config import Settings, describe
 from salon.data.sources import EventsSource, ItemsSource, UsersSource
 from salon.errors import SalonError
@@ -46,7 +46,7 @@ def catalogue() -> str:
 
 def commands() -> str:
     lines = ["# The command line", ""]
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(program())
     context = typer.Context(group, info_name="salon", terminal_width=100, max_content_width=100)
     assert isinstance(context, click.Context) or hasattr(context, "command")
     for name in sorted(group.commands):  # type: ignore[attr-defined]
@@ -69,7 +69,12 @@ def errors() -> str:
 
 
 def pages() -> dict[str, str]:
-    made = {"components.md": components(), "catalogue.md": catalogue(), "commands.md": commands(), "errors.md": errors()}
+    made = {
+        "components.md": components(),
+        "catalogue.md": catalogue(),
+        "commands.md": commands(),
+        "errors.md": errors(),
+    }
     return {name: NOTE + "\n".join(line.rstrip() for line in text.splitlines()) + "\n" for name, text in made.items()}
 
 

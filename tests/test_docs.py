@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from salon import registry
-from salon.cli.main import app
+from salon.cli.main import program
 from salon.data.catalogue import read_dataset
 from salon.pipeline_shop import Shop, read_shop
 
@@ -28,7 +28,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 def verbs() -> dict[str, typer.main.TyperCommand]:
-    return dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    return dict(typer.main.get_command(program()).commands)  # type: ignore[attr-defined]
 
 
 def test_python_blocks_run(make_shop: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

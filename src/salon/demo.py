@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from salon.data.stamps import stamps_world
-from salon.data.worlds import World, draw_shop
+from salon.data.world_truth import World
+from salon.data.worlds import draw_shop
 from salon.encode.weights import ensure_weights
 from salon.errors import SettingError, did_you_mean
 from salon.evaluate.report import write_report
@@ -25,6 +27,8 @@ from salon.types import Progress
 WORLDS: dict[str, Callable[..., World]] = {"shop": draw_shop, "stamps": stamps_world}
 MODELS = ("linear", "ease", "itemknn", "als", "contentknn", "popular", "random")
 K = 10
+MARK = "drawn-by-salon.txt"
+"""Says in the folder of a world that a demo may replace it."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,8 @@ def run_demo(
         if world not in WORLDS:
             raise SettingError(f"There is no world {world!r}.", hint=did_you_mean(world, WORLDS))
         clock.step("draw", f"Drawing the world {world!r}: pictures, sounds, videos, texts, people ...")
-        truth = WORLDS[world](folder / world, seed=seed)
-        data = folder / world / "shop.toml"
+        truth = _draw(folder / world, world, seed, progress)
+        data = truth.catalogue
     clock.step("read", f"Reading {data} ...")
     pipeline = Pipeline.read(data, parallel=True)
     say(_counts(pipeline))
@@ -108,7 +112,7 @@ def run_demo(
         say(f"  {line}")
     clock.step("compare", "Comparing models on held-out events (8:1:1 per person, settings chosen on validation) ...")
     trial = judge(pipeline, with_baselines(MODELS, has_features=True), seed=seed, progress=progress)
-    best = _best(truth, trial)
+    best = _best(truth, pipeline, trial)
     clock.step("fit", "Fitting on all events and saving ...")
     pipeline.fit(rng=seed)
     pipeline.save(folder / "model")
@@ -136,11 +140,27 @@ def _counts(pipeline: Pipeline) -> str:
     )
 
 
-def _best(truth: World | None, trial: Trial) -> dict[str, float]:
+def _draw(place: Path, world: str, seed: int, progress: Progress | None) -> World:
+    """Draws a world into a folder; what an earlier demo drew there is replaced, anything else is left alone.
+
+    Raises:
+        DataError: The folder holds something that no demo drew.
+    """
+    mark = place / MARK
+    if mark.is_file():
+        shutil.rmtree(place)
+    truth = WORLDS[world](place, seed=seed, progress=progress)
+    mark.write_text(f"Drawn by salon demo with seed {seed}; the next demo replaces this folder.\n", encoding="utf-8")
+    return truth
+
+
+def _best(truth: World | None, pipeline: Pipeline, trial: Trial) -> dict[str, float]:
     """What ranking by the true appeal would reach on the same questions."""
     if truth is None:
         return {}
-    return {name: float(value) for name, value in truth.best_possible(trial.split.test, K).items()}
+    data = pipeline.dataset
+    reached = truth.aligned(data.items.ids, data.users.ids).best_possible(trial.split.test, K)
+    return {f"{name}@{K}": float(value) for name, value in reached.items()}
 
 
 def _about(best: dict[str, float]) -> dict[str, str]:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salon.data import Dataset, Events, Field, IdMap, Items, Queries, Users
-from salon.data.queries import merge_repeats
 from salon.data.parquet import read_dataset_folder, write_dataset
+from salon.data.queries import merge_repeats
 from salon.errors import ArtifactError, DataError, UnknownIdError
 
 ACTIONS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(-3, 3), st.integers(0, 9)), max_size=40)

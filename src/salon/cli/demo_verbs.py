@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from salon.cli.model_verbs import _show
-from salon.cli.show import Json, bars, emit, err, say, show_report
+from salon.cli.show import Json, bars, emit, err, say
+from salon.cli.show_report import show_report
 from salon.demo import plain, run_demo, share_of_best
 
 

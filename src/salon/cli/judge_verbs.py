@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from salon.cli.model_verbs import ShopPath
-from salon.cli.show import Json, bars, emit, say, show_report
+from salon.cli.show import Json, bars, emit, say
+from salon.cli.show_report import show_report
 from salon.evaluate.report import write_report
 from salon.pipeline import Pipeline
 from salon.pipeline_judge import GIVEN, PROTOCOLS, Trial, judge, with_baselines

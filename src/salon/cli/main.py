@@ -5,42 +5,49 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 
 import typer
 
 from salon import __version__
-from salon.cli import data_verbs, demo_verbs, judge_verbs, list_verbs, model_verbs
 from salon.cli.show import err, with_json_value
 from salon.errors import SalonError
 
-app = typer.Typer(
-    help="Recommendations that have read, seen and heard your catalogue.",
-    epilog="Start with: salon demo. A catalogue is described by one TOML file; see docs/quickstart.md.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-for verb in (
-    demo_verbs.demo,
-    data_verbs.check,
-    data_verbs.encode,
-    data_verbs.weights,
-    model_verbs.fit,
-    model_verbs.recommend,
-    model_verbs.similar,
-    model_verbs.explain,
-    judge_verbs.evaluate,
-    judge_verbs.compare,
-):
-    app.command()(verb)
-app.command("list")(list_verbs.list_components)
+VERBS = {
+    "demo": "demo_verbs:demo",
+    "check": "data_verbs:check",
+    "encode": "data_verbs:encode",
+    "weights": "data_verbs:weights",
+    "fit": "model_verbs:fit",
+    "recommend": "model_verbs:recommend",
+    "similar": "model_verbs:similar",
+    "explain": "model_verbs:explain",
+    "evaluate": "judge_verbs:evaluate",
+    "compare": "judge_verbs:compare",
+    "list": "list_verbs:list_components",
+}
+"""Verb to module and function; a module is imported only when one of its verbs is called, or for the help of all."""
 
 
-@app.callback(invoke_without_command=True)
+def program(verbs: Iterable[str] = VERBS) -> typer.Typer:
+    """The program with some of its verbs."""
+    app = typer.Typer(
+        help="Recommendations that have read, seen and heard your catalogue.",
+        epilog="Start with: salon demo. A catalogue is described by one TOML file; see docs/quickstart.md.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_version)
+    for verb in verbs:
+        module, _, function = VERBS[verb].partition(":")
+        app.command(verb)(getattr(import_module(f"salon.cli.{module}"), function))
+    return app
+
+
 def _version(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
     if version:
         sys.stdout.write(f"salon {__version__}\n")
@@ -54,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = with_json_value(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(args=given, prog_name="salon")
+        called = [word for word in given[:1] if word in VERBS]
+        program(called or VERBS)(args=given, prog_name="salon")
     except SalonError as error:
         _tell(error, as_json="--json" in given)
         sys.exit(1)

@@ -15,8 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from salon.evaluate.table import terminal
-from salon.evaluate.values import Report
 from salon.pipeline_answers import as_plain
 from salon.types import Progress
 
@@ -77,13 +75,6 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
 def _cell(value: object) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return text.replace("[", r"\[")
-
-
-def show_report(report: Report) -> None:
-    """The table of an evaluation, with as many metrics as the window is wide."""
-    k = report.setting.ks[0]
-    few = (report.setting.main, f"recall@{k}")
-    out.print(terminal(report, () if out.width >= 140 else [*few, f"coverage@{report.setting.ks[-1]}"]))
 
 
 @contextmanager

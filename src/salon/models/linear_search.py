@@ -160,10 +160,9 @@ def search(
         solves += spent.solves
     if cold and min(len(task.holdout) for task in cold) >= FEWEST:
         point, cold_value = climb(remembered(_mean_value(cold, budget)), point, _twin_grid(point), budget)
-        named = [task for task in cold if (task.holdout.queries.users >= 0).all()]
-        rival = _rival_task(problem, (named or cold)[0], rng)
-        scaled = [point.moved({"cold_scale": scale}) for scale in COLD_SCALES]
-        point = max(scaled, key=partial(rival.value, budget=budget))
+        rival = _rival_task(problem, cold, touched, validation, rng)
+        scaled = [point.moved({"cold_scale": scale}) for scale in sorted(COLD_SCALES, reverse=True)]
+        point = max(scaled, key=partial(rival.value, budget=budget))  # of equal ones the most generous to cold items
         solves += budget.solves
     return Found(point, warm_value, cold_value, solves)
 
@@ -227,18 +226,35 @@ def _cold_tasks(
     return tasks
 
 
-def _rival_task(problem: Problem, cold: Task, rng: np.random.Generator) -> Task:
-    """Warm and cold questions at once, everything ranked, on a training set that knows neither answer.
+def _rival_task(
+    problem: Problem, cold: list[Task], touched: BoolArray, validation: Holdout | None, rng: np.random.Generator
+) -> Task:
+    """Questions that warm and cold items answer together, everything ranked, to bring their scores to one scale.
 
-    A tenth of all warm actions is asked for, whoever did them: warm and cold answers are as frequent as in life.
+    Given questions that rank everything are taken as they are: nothing says better how often a cold item is the answer.
+    Without given questions a tenth of the actions is asked for, on hidden items as on the others, so that a new item
+    counts as much as an item of average appeal. Where the given questions rank cold items alone, all actions on hidden
+    items are asked for, beside a tenth of the others.
     """
-    train, n_items = cold.problem.train, problem.n_items
-    asked = (train.weights > 0) & (rng.random(len(train.items)) < WARM_SHARE)
+    n_items = problem.n_items
+    if validation is not None and validation.candidates is None:
+        untouched = np.flatnonzero(~touched & problem.media.any_present(n_items))
+        return Task(problem, asked_only(validation, np.ones(n_items, bool), rng), untouched)
+    named = [task for task in cold if (task.holdout.queries.users >= 0).all()]
+    hidden = (named or cold)[0]
+    train = hidden.problem.train
+    warm = (train.weights > 0) & (rng.random(len(train.items)) < WARM_SHARE)
     row_of = {int(user): row for row, user in enumerate(train.users)}
-    pairs = [(row_of[int(u)], row) for row, u in enumerate(cold.holdout.queries.users) if int(u) in row_of]
+    pairs = [(row_of[int(u)], row) for row, u in enumerate(hidden.holdout.queries.users) if int(u) in row_of]
     rows, others = np.array(pairs, np.int64).reshape(-1, 2).T
-    matched = sparse.csr_array((np.ones(len(rows), np.float32), (rows, others)), shape=(len(train), len(cold.holdout)))
-    targets = sparse.csr_array((targets_of(train, asked, n_items) + matched @ cold.holdout.targets).minimum(1.0))
-    rest = keep(train, ~asked)
+    place = (np.ones(len(rows), np.float32), (rows, others))
+    acted = sparse.csr_array(sparse.csr_array(place, shape=(len(train), len(hidden.holdout))) @ hidden.holdout.targets)
+    share = WARM_SHARE if validation is None else 1.0
+    asked, silent = acted.copy(), acted.copy()
+    asked.data = (rng.random(acted.nnz) < share).astype(np.float32)
+    silent.data = 1 - asked.data
+    targets = sparse.csr_array((targets_of(train, warm, n_items) + asked).minimum(1.0))
+    rest = keep(train, ~warm)
     smaller = Problem(rest, problem.media, n_items, problem.n_attributes)
-    return Task(smaller, asked_only(Holdout(rest, targets), np.ones(n_items, bool), rng), cold.cold)
+    silent.eliminate_zeros()
+    return Task(smaller, asked_only(Holdout(rest, targets, silent), np.ones(n_items, bool), rng), hidden.cold)
