@@ -22,6 +22,8 @@ from salon.types import BoolArray, IntArray
 WARM_SHARE = 0.1
 COLD_SHARE = 0.15
 COLD_FOLDS = 3
+MANY = 3000
+"""Touched items from which on one fold asks enough, and three would take too much memory and time."""
 MAX_QUESTIONS = 4000
 CUT = 20
 """Points are compared by nDCG at this length."""
@@ -113,7 +115,8 @@ def cold_folds(problem: Problem, touched: BoolArray, rng: np.random.Generator) -
     """Disjoint sets of touched items with media, to be hidden in turn; none when there are too few."""
     able = rng.permutation(np.flatnonzero(touched & problem.media.any_present(problem.n_items)))
     size = int(COLD_SHARE * len(able))
-    return [np.sort(able[i * size : (i + 1) * size]) for i in range(COLD_FOLDS)] if size >= 3 else []
+    folds = COLD_FOLDS if len(able) < MANY else 1
+    return [np.sort(able[i * size : (i + 1) * size]) for i in range(folds)] if size >= 3 else []
 
 
 def hide_items(problem: Problem, cold: IntArray, rng: np.random.Generator) -> Task:

@@ -11,7 +11,7 @@ from salon.models.linear_query import query_rows
 from salon.models.linear_score import Scorer, mean_column
 from salon.models.linear_solve import Grams, Solution, solve
 from salon.models.linear_statistics import Statistics, collect
-from salon.models.linear_twins import find_twins, no_twins
+from salon.models.linear_twins import Twins, find_twins, no_twins, rescaled
 from salon.types import FloatArray, IntArray
 
 FLOPS = 2e10
@@ -52,6 +52,7 @@ class Problem:
         self._statistics: dict[tuple[float, float], Statistics] = {}
         self._grams: Grams | None = None
         self._solved: dict[str, tuple[object, Solution]] = {}
+        self._twins: tuple[object, Twins] | None = None
 
     def statistics(self, point: Point) -> Statistics:
         """The sums that a point needs."""
@@ -90,7 +91,14 @@ class Problem:
         if cold is None:
             return scorer_of((solution, solution), counts, point, self.media, np.zeros(0, np.int64), self.n_items)
         handed = solution if point.twin_media == 1.0 else self.solution(point.for_twins(), budget, "twins")
-        return scorer_of((solution, handed), counts, point, self.media, cold, self.n_items)
+        key = (cold.tobytes(), point.model_dump(include=TWINNED))
+        if self._twins is not None and self._twins[0] == key:
+            return scorer_of((solution, handed), counts, point, self.media, cold, self.n_items, self._twins[1])
+        t, dims = len(solution.scales.rows), sum(rows.shape[1] for rows in self.media.rows.values())
+        budget.spend(t**3 / 3.0 + 2.0 * t**2 * len(cold) + 2.0 * t * (t + len(cold)) * dims)
+        scorer = scorer_of((solution, handed), counts, point, self.media, cold, self.n_items)
+        self._twins = (key, scorer.twins)
+        return scorer
 
     def score(self, scorer: Scorer, queries: Queries, point: Point, budget: Budget) -> FloatArray:
         """(n, items) float32 scores of some queries."""
@@ -101,9 +109,25 @@ class Problem:
 
 
 def scorer_of(
-    solutions: tuple[Solution, Solution], counts: FloatArray, point: Point, media: Media, cold: IntArray, n_items: int
+    solutions: tuple[Solution, Solution],
+    counts: FloatArray,
+    point: Point,
+    media: Media,
+    cold: IntArray,
+    n_items: int,
+    known: Twins | None = None,
 ) -> Scorer:
-    """What scores with a solution for warm items and one for their twins."""
+    """What scores with a solution for warm items and one for their twins.
+
+    Args:
+        solutions: For warm items, and for what cold items take over.
+        counts: Sums over users.
+        point: The settings.
+        media: Vectors.
+        cold: Untouched items.
+        n_items: Items of the catalogue.
+        known: The twins of `cold` under settings that agree in `TWINNED`, so that they are not looked for again.
+    """
     solution, for_twins = solutions
     rows, into = solution.scales.rows, solution.scales.into
     out = solution.out(counts, point.popularity, point.confidence)
@@ -111,7 +135,7 @@ def scorer_of(
         return Scorer(rows, into, solution.weights, out, NOTHING, no_twins(rows[rows < n_items]), n_items)
     handed = for_twins.weights * for_twins.out(counts, point.twin_popularity, 0.0)
     nobody = no_twins(rows[rows < n_items], point.twin_self * mean_column(handed))
-    twins = find_twins(media, point, cold, nobody)
+    twins = find_twins(media, point, cold, nobody) if known is None else rescaled(known, point, nobody.own)
     return Scorer(rows, into, solution.weights, out, handed, twins, n_items)
 
 
@@ -120,3 +144,5 @@ SOLVED = {
     "user_exponent", "item_exponent", "ridge", "dropout", "media", "order", "order_reach", "prior", "profile",
 }  # fmt: skip
 """The settings on which B depends."""
+TWINNED = {"twins", "twin_ridge"}
+"""The settings on which W depends, but for the scale of its columns."""

@@ -74,8 +74,7 @@ def find_twins(media: Media, point: Point, cold: IntArray, known: Twins) -> Twin
     there = np.abs(weights).max(axis=0, initial=0.0) > 0
     norms = np.linalg.norm(weights[:, there], axis=0)
     norm = known.norm or (float(np.median(norms)) if len(norms) else 0.0)
-    relative = np.maximum(norms / (norm or 1.0), 0.3)  # faint twins are not blown up
-    gain = np.asarray(point.cold_scale * relative**-point.twin_norm, np.float32)
+    gain = gains(norms, norm, point)
     return replace(
         known,
         cold=np.concatenate([known.cold, cold[there]]),
@@ -84,6 +83,18 @@ def find_twins(media: Media, point: Point, cold: IntArray, known: Twins) -> Twin
         gain=np.concatenate([known.gain, gain]),
         norm=norm,
     )
+
+
+def gains(norms: FloatArray, norm: float, point: Point) -> FloatArray:
+    """(c,) float32, what cold columns of length `norms` are multiplied by; `norm` is the usual length."""
+    relative = np.maximum(norms / (norm or 1.0), 0.3)  # faint twins are not blown up
+    return np.asarray(point.cold_scale * relative**-point.twin_norm, np.float32)
+
+
+def rescaled(twins: Twins, point: Point, own: float) -> Twins:
+    """The same twins under settings that differ in scales only: kappa, the norm's exponent and s."""
+    norms = np.linalg.norm(twins.weights, axis=0)
+    return replace(twins, own=own, gain=gains(norms, twins.norm, point))
 
 
 def _factor(media: Media, point: Point, warm: IntArray) -> FloatArray:
