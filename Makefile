@@ -33,7 +33,7 @@ check: $(BIN)/.dev  ## lint and types
 
 test: $(BIN)/.dev check  ## every check that needs no torch
 	$(BIN)/salon weights --quiet
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 bench: $(BIN)/.dev  ## the benchmarks that need no data but what they make
 	$(BIN)/python benchmarks/bench_cost.py
