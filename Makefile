@@ -37,7 +37,6 @@ test: $(BIN)/.dev check  ## every check that needs no torch
 
 bench: $(BIN)/.dev  ## the benchmarks that need no data but what they make
 	$(BIN)/python benchmarks/bench_cost.py
-	$(BIN)/python benchmarks/bench_encode.py
 
 docs: $(BIN)/.salon  ## write docs/reference from the code
 	$(BIN)/python docs/build.py
