@@ -222,3 +222,29 @@ def test_the_17_double_posters_are_found(shared_data):
     assert report.duplicate_groups["image_path (exact)"] == 17
     assert any(d.ids == ("246", "268") and d.field == "title" for d in report.duplicates)
     assert report.problems == {}
+
+
+def test_few_shared_items_labels_and_numbers_are_no_evidence_that_modalities_disagree():
+    rng = np.random.default_rng(0)
+    data = world([Field.of("n", "number", np.arange(300.0))])
+    few = np.arange(300) < 90
+    features = {
+        "text": vectors(rng.normal(size=(300, 8))),
+        "image": vectors(rng.normal(size=(300, 8)) * few[:, None], few),
+        "category": vectors(rng.normal(size=(300, 8))),
+        "number": vectors(rng.normal(size=(300, 8))),
+    }
+    assert not any("agree no more" in f for f in check_quality(data, FeatureSet(features)).findings)
+    features["video-sound"] = features["category"]
+    told = [f for f in check_quality(data, FeatureSet(features)).findings if "agree no more" in f]
+    assert len(told) == 1
+    assert "'text' and 'video-sound'" in told[0]
+    loose = QualityLimits(neighbours=40)
+    assert not any("agree no more" in f for f in check_quality(data, FeatureSet(features), limits=loose).findings)
+
+
+def test_items_that_share_labels_or_numbers_are_no_near_duplicates():
+    data = world([Field.of("n", "number", np.arange(6.0))])
+    same = vectors(np.ones((6, 3)))
+    report = check_quality(data, FeatureSet({"category": same, "number:n": same, "vector:v": same}))
+    assert report.duplicate_groups == {"vector:v (near)": 1}

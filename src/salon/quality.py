@@ -22,11 +22,17 @@ from salon.quality_content import (
     diversity,
     exact_duplicates,
     label_diversity,
+    modality_of,
     near_duplicates,
     outliers,
 )
 from salon.quality_events import Activity, Leak, activity, leaks, sample_rows
 from salon.types import IntArray, Modality
+
+MAX_CHANCE = 0.1
+"""Chance overlap from which two modalities cannot be told from unrelated ones."""
+MEDIA = {Modality.TEXT.value, *(m.value for m in Modality if m.is_media)}
+"""Modalities that say what an item is; labels and numbers need not agree with them."""
 
 
 class QualityLimits(Settings):
@@ -40,6 +46,8 @@ class QualityLimits(Settings):
     """Robust standard deviations from the median beyond which a value is an outlier."""
     neighbours: int = Setting(default=10, ge=1)
     """Neighbours that are compared between modalities."""
+    shared: int = Setting(default=100, ge=3)
+    """Items that two media must share before the report says that they do not agree."""
     sample: int = Setting(default=5000, ge=2)
     """Items, evenly spread, among which neighbours are looked for; more take time that grows with the square."""
     listed: int = Setting(default=50, ge=1)
@@ -229,6 +237,9 @@ def _findings(report: QualityReport, rules: QualityLimits) -> list[str]:
         f"{pair.chance:.1%}): do they belong to the same items?"
         for pair in report.agreements
         if pair.overlap <= 1.5 * pair.chance
+        and pair.items >= rules.shared
+        and pair.chance < MAX_CHANCE
+        and {modality_of(pair.first), modality_of(pair.second)} <= MEDIA
     ]
     return found + _log_findings(report, rules)
 

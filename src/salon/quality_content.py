@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -129,12 +130,20 @@ def _file_keys(items: Items, field: Field, root: Path) -> tuple[list[str | None]
     return [names.get(paths[row]) if row in paths else None for row in range(len(items))], absent
 
 
+def modality_of(name: str) -> str:
+    """The modality that the name of features begins with: "video" for "video-sound", "image" for "image:back"."""
+    return re.split("[:-]", name, maxsplit=1)[0]
+
+
 def near_duplicates(items: Items, features: FeatureSet, threshold: float, sample: IntArray) -> list[Duplicates]:
-    """Groups of items whose vectors have a cosine above `threshold` with a near neighbour in the group."""
+    """Groups of items whose vectors have a cosine above `threshold` with a near neighbour in the group.
+
+    Labels and numbers are left out: many items share them without being the same.
+    """
     found = []
     for name, part in features.items():
         rows = sample[part.present[sample]]
-        if len(rows) < 2:
+        if len(rows) < 2 or modality_of(name) in (Modality.CATEGORY, Modality.NUMBER):
             continue
         units = unit_rows(part.vectors[rows])
         near = nearest_rows(units, units, min(10, len(rows) - 1), skip_self=True)
