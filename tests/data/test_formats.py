@@ -9,6 +9,7 @@ from salon.data.catalogue import EventsSource, ItemsSource, UsersSource, read_da
 from salon.data.formats import looks_missing, read_ducho, read_mmrec, read_recbole, write_mmrec, write_recbole
 from salon.data.sources import Weighing
 from salon.data.split import Split, leave_last_out, random_split
+from salon.data.vectors import read_ducho_layer
 from salon.errors import DataError, SettingError
 from salon.types import Modality
 
@@ -335,3 +336,64 @@ def test_repeated_rows_near_the_mean_are_missing_posters(shared_splits):
     assert looks_missing(np.load(shared_splits / "ml100k" / "image.npy")).sum() == 150
     for name in ("ml100k/text", "lastfm/audio", "lastfm/text", "amzind/text"):
         assert not looks_missing(np.load(shared_splits / f"{name}.npy")).any()
+
+
+def test_a_field_name_never_leads_a_written_file_out_of_its_folder(tmp_path):
+    data = small_world()
+    odd = Field.of("../../out", "vector", np.ones((12, 2), np.float32))
+    world = Dataset(data.items.with_field(odd), data.events, data.users)
+    for write in (write_mmrec, write_recbole):
+        write(tmp_path / "a" / write.__name__, world, name="toy")
+    assert {p.name for p in tmp_path.iterdir()} == {"a"}
+    assert {p.name for p in (tmp_path / "a").iterdir()} == {"write_mmrec", "write_recbole"}
+    assert (tmp_path / "a" / "write_mmrec" / "______out_feat.npy").is_file()
+
+
+def test_two_fields_never_share_a_written_file(tmp_path):
+    data = small_world()
+    one = np.ones((12, 2), np.float32)
+    twice = data.items.with_field(Field.of("a/b", "vector", one)).with_field(Field.of("a.b", "vector", one))
+    for write in (write_mmrec, write_recbole):
+        with pytest.raises(DataError, match=r"'a\.b' cannot have a file 'a_b'"):
+            write(tmp_path / "x", Dataset(twice, data.events, data.users))
+    reserved = data.items.with_field(Field.of("item", "vector", one))
+    with pytest.raises(DataError, match="'item' cannot have a file"):
+        write_recbole(tmp_path / "x", Dataset(reserved, data.events, data.users))
+
+
+@pytest.mark.parametrize("user", ["u7", "07", "-1", "1.0"])
+def test_an_mmrec_user_that_is_no_integer_is_refused_and_not_a_new_person(tmp_path, user):
+    (tmp_path / "x.inter").write_text(f"userID\titemID\tx_label\n0\t0\t0\n{user}\t1\t0\n")
+    with pytest.raises(DataError, match=f"holds '{user}'"):
+        read_mmrec(tmp_path)
+
+
+def test_an_mmrec_mapping_that_is_too_short_is_noted(tmp_path):
+    (tmp_path / "x.inter").write_text("userID\titemID\tx_label\n0\t0\t0\n1\t1\t0\n")
+    (tmp_path / "u_id_mapping.csv").write_text("user_id\tuserID\nann\t0\n")
+    result = read_mmrec(tmp_path)
+    assert result.dataset.users.ids.names == ("0", "1")
+    assert any("names 1 of 2 users" in note for note in result.notes)
+
+
+def test_other_files_beside_a_recbole_data_set_are_left_alone(tmp_path):
+    write_recbole(tmp_path / "toy", small_world())
+    (tmp_path / "toy" / "toy.zip").write_bytes(b"PK\x03\x04\xff\xfe")
+    (tmp_path / "toy" / "toy.json").write_text("{}")
+    (tmp_path / "toy" / "toy.d").mkdir()
+    assert "image" in read_recbole(tmp_path / "toy").dataset.items.fields
+
+
+def test_a_ducho_folder_may_hold_more_files_than_may_be_open(tmp_path):
+    resource = pytest.importorskip("resource")
+    names = [str(i) for i in range(120)]
+    for name in names:
+        np.save(tmp_path / f"{name}.npy", np.full((1, 2), float(name), np.float32))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+    try:
+        matrix, present = read_ducho_layer(tmp_path, names)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert present.all()
+    assert matrix[:, 0].tolist() == list(range(120))

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+import random
+import zipfile
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from salon.data.catalogue import EventsSource, ItemsSource, ReadResult, UsersSou
 from salon.data.columns import as_times
 from salon.data.result import Sieve, merge
 from salon.data.tables import _series
+from salon.data.vectors import read_vectors
 from salon.errors import DataError, SettingError
 
 ITEMS = "item_id,title,photo,genres,price\na,Alpha,a.png,x|y,1.5\nb,Beta,,y,\nc,Gamma,sub/c.png,,3\n"
@@ -451,3 +454,45 @@ def test_every_row_is_either_read_or_rejected(tmp_path, rows):
     assert set(result.dataset.items.ids.names) == set(first)
     for name, title in zip(result.dataset.items.ids.names, result.dataset.items["title"].values, strict=True):
         assert title == (first[name] if first[name].strip() else None)
+
+
+def test_bytes_in_a_database_are_refused_and_not_written_out_as_python(tmp_path):
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'shop.db'}")
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE things (item_id BLOB, title TEXT)"))
+        connection.execute(sa.text("INSERT INTO things VALUES (x'6162', 'A')"))
+    engine.dispose()
+    source = build(ItemsSource, {"path": "sqlite:///shop.db", "table": "things", "text": "title"})
+    with pytest.raises(DataError, match="'item_id' holds bytes"):
+        read_dataset(source, base=tmp_path)
+
+
+def test_a_damaged_parquet_file_is_read_or_refused_but_never_a_panic(tmp_path):
+    pl.DataFrame({"item_id": [str(i) for i in range(500)], "title": [f"t{i}" for i in range(500)]}).write_parquet(
+        tmp_path / "whole.parquet"
+    )
+    whole, rng = (tmp_path / "whole.parquet").read_bytes(), random.Random(0)
+    refused = 0
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for _ in range(3):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        (tmp_path / "items.parquet").write_bytes(damaged)
+        try:
+            read_dataset(build(ItemsSource, {"path": "items.parquet", "text": "title"}), base=tmp_path)
+        except DataError:
+            refused += 1
+    assert refused > 30
+
+
+def test_an_npz_that_claims_or_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "v.npz", "w") as archive:
+        for name, shape, kind in (("ids", (1,), "<U1"), ("vectors", (10**9, 10**6), "<f4")):
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
+    with pytest.raises(DataError, match="cannot be read"):
+        read_vectors(tmp_path / "v.npz", ["a"], np.zeros(1, np.int64))
+    np.savez_compressed(tmp_path / "v.npz", ids=["a"], vectors=np.zeros((1, 10**6), np.float32))
+    monkeypatch.setattr("salon.data.vectors.MAX_BYTES", 10**6)
+    with pytest.raises(DataError, match="unpacks to"):
+        read_vectors(tmp_path / "v.npz", ["a"], np.zeros(1, np.int64))

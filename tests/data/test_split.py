@@ -305,7 +305,7 @@ def test_a_stored_split_follows_its_protocol(tmp_path):
 
 def test_a_stored_split_that_is_damaged_is_a_clear_error(tmp_path):
     path = tmp_path / "s.npz"
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="There is no file"):
         read_split(path, "random")
     path.write_bytes(b"PK\x03\x04 nonsense")
     with pytest.raises(DataError, match="cannot be read"):
@@ -317,6 +317,9 @@ def test_a_stored_split_that_is_damaged_is_a_clear_error(tmp_path):
         read_split(path, "colt")
     write_npz(path, train_u=[0, 0, 7])
     with pytest.raises(DataError, match="user row 7"):
+        read_split(path, "random")
+    write_npz(path, train_i=[0.5, 0, 0])
+    with pytest.raises(DataError, match="no integers"):
         read_split(path, "random")
     write_npz(path, train_i=[0, 0])
     with pytest.raises(DataError, match="train_i"):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from salon.data import Dataset, Events, Field, IdMap, Items, Queries, Users
 from salon.data.parquet import read_dataset_folder, write_dataset
+from salon.data.profiles import Profiles
 from salon.data.queries import merge_repeats
 from salon.errors import ArtifactError, DataError, UnknownIdError
 
@@ -151,3 +152,39 @@ def test_damaged_tables_are_named(tmp_path: Path) -> None:
     (tmp_path / "events.parquet").write_bytes(b"PAR1broken")
     with pytest.raises(ArtifactError, match="cannot be read"):
         read_dataset_folder(tmp_path)
+
+
+def test_a_masked_value_is_gone_also_after_saving(tmp_path: Path) -> None:
+    mask = np.array([True, False, False])
+    given = {
+        "text": ["a", "b", None],
+        "category": [["x"], ["y"], []],
+        "number": [1.0, 2.0, np.nan],
+        "vector": np.ones((3, 2), np.float32),
+    }
+    fields = {kind: Field.of(kind, kind, values, mask) for kind, values in given.items()}
+    assert fields["text"].values == ("a", None, None)
+    assert fields["category"].values == (("x",), (), ())
+    assert np.isnan(fields["number"].values[1:]).all()
+    assert not fields["vector"].values[1:].any()
+    items = Items(IdMap("abc"), {name: field for name, field in fields.items() if name != "vector"})
+    write_dataset(tmp_path, Dataset(items, Events.of([], []), Users(IdMap((), what="user"))))
+    found = read_dataset_folder(tmp_path).items
+    assert all(found[name].equals(field) for name, field in items.fields.items())
+
+
+def test_profiles_are_rows_of_ones_by_label_and_by_fifth() -> None:
+    ages = np.array([10.0, 20, 30, 40, 50, np.nan])
+    fields = [Field.of("job", "category", [["b"], ["a"], ["a", "b"], [], None, ["b"]]), Field.of("age", "number", ages)]
+    profiles = Profiles.of(Users(IdMap("uvwxyz", what="user"), {f.name: f for f in fields}))
+    assert profiles.names == ("job=a", "job=b", "age<=18", "age<=26", "age<=34", "age<=42", "age<=inf")
+    expected = [[0, 1], [1, 0], [1, 1], [0, 0], [0, 0], [0, 1]]
+    bins = np.vstack([np.eye(5), np.zeros(5)])
+    assert np.array_equal(profiles.matrix.toarray(), np.hstack([expected, bins]))
+    assert profiles.row({"job": "a", "age": "27"}).toarray().tolist() == [[1, 0, 0, 0, 1, 0, 0]]
+    assert Profiles.of(Users(IdMap("u", what="user"))).matrix.shape == (1, 0)
+
+
+def test_an_event_outside_the_tables_is_named() -> None:
+    with pytest.raises(DataError, match="item row -2"):
+        Dataset.of(Events.of([0], [-2]), 1, 1)

@@ -12,6 +12,7 @@ import numpy as np
 from salon.arrays import block_size, blocks, top_k, unit_rows
 from salon.data.dataset import Dataset
 from salon.data.items import Field, Table
+from salon.data.profiles import one_hot
 from salon.errors import DataError, SettingError, did_you_mean
 from salon.types import FloatArray, IntArray, Modality
 
@@ -138,18 +139,11 @@ def _alike(field: Field, rows: IntArray, donors: IntArray) -> FloatArray:
     if field.modality == Modality.NUMBER:
         spread = float(np.std(field.values[field.present])) or 1.0
         return np.exp(-np.abs(field.values[rows][:, None] - field.values[donors]) / spread)
-    labels = {label: i for i, label in enumerate(sorted({v for row in field.values for v in row}))}
-    mine, theirs = (_one_hot(field, part, labels) for part in (rows, donors))
-    common = mine @ theirs.T
-    union = mine.sum(axis=1)[:, None] + theirs.sum(axis=1) - common
-    return common / np.maximum(union, 1)
-
-
-def _one_hot(field: Field, rows: IntArray, labels: dict[str, int]) -> FloatArray:
-    matrix = np.zeros((len(rows), len(labels)), np.float32)
-    for place, row in enumerate(rows):
-        matrix[place, [labels[label] for label in field.values[row]]] = 1
-    return matrix
+    labels, _ = one_hot(field.values)
+    common = (labels[rows] @ labels[donors].T).toarray()
+    count = labels.sum(axis=1)
+    union = count[rows][:, None] + count[donors] - common
+    return np.asarray(common / np.maximum(union, 1))
 
 
 def _with_values(column: Field, filled: dict[int, Any]) -> Field:

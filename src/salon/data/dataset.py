@@ -38,7 +38,8 @@ class Dataset:
             ("user", self.events.users, self.users),
         ):
             if len(rows) and (rows.min() < 0 or rows.max() >= len(table)):
-                raise DataError(f"An event names {name} row {int(rows.max())}, but there are {len(table)} {name}s.")
+                wrong = int(rows.min() if rows.min() < 0 else rows.max())
+                raise DataError(f"An event names {name} row {wrong}, but there are {len(table)} {name}s.")
 
     @classmethod
     def of(cls, events: Events, n_users: int, n_items: int, **more: str) -> Dataset:

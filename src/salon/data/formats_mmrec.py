@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from salon.data.dataset import Dataset
+from salon.data.formats_write import check_writable, file_words, last_values, target
 from salon.data.ids import IdMap
 from salon.data.items import Field, Items, Users
 from salon.data.parting import TEST, TRAIN, VALID, Split, pair_keys, split_by_labels
@@ -56,11 +57,16 @@ def read_mmrec(path: Path | str, rules: Weighing | None = None) -> ReadResult:
     items = Items(IdMap(map(str, range(n_items))), _feature_fields(features, n_items, file.parent), file.parent)
     users = Users(IdMap(map(str, range(n_users)), what="user"))
     source = _source(frame, rules, file.name)
+    _check_users(frame["userID"], file.name)
     events, users, sieve, notes = events_of(source, Loaded(frame), items, users)
     if names[0] and len(names[0]) == len(users):
         users = replace(users, ids=IdMap(names[0], what="user"))
+    elif names[0]:
+        notes += (f"'u_id_mapping.csv' names {len(names[0])} of {len(users)} users, so the integers are kept.",)
     if names[1] and len(names[1]) == n_items:
         items = replace(items, ids=IdMap(names[1]))
+    elif names[1]:
+        notes += (f"'i_id_mapping.csv' names {len(names[1])} of {n_items} items, so the integers are kept.",)
     data = Dataset(items, replace(events, context={}), users, repeat=source.repeat)
     split = None
     if LABEL in frame.columns:
@@ -86,7 +92,7 @@ def _inter_file(path: Path) -> Path:
 
 
 def _count(frame: pl.DataFrame, column: str, name: str) -> int:
-    """The largest id + 1; an id that is no integer becomes a reject later."""
+    """The largest id + 1; an item id that is no integer becomes a reject later."""
     top = frame[column].cast(pl.Int64, strict=False).max()
     largest = int(top) if isinstance(top, int) else -1
     if largest < 0:
@@ -94,6 +100,13 @@ def _count(frame: pl.DataFrame, column: str, name: str) -> int:
     if largest > 1000 + 100 * len(frame):
         raise DataError(f"{column} in {name!r} goes up to {largest}.", hint="MMRec ids are 0, 1, 2, ... without gaps.")
     return largest + 1
+
+
+def _check_users(column: pl.Series, name: str) -> None:
+    """Refuses a user id such as "07" or "u7": it would become one more person."""
+    odd = column.drop_nulls().filter(~column.drop_nulls().str.contains(r"^(0|[1-9][0-9]*)$"))
+    if len(odd):
+        raise DataError(f"userID in {name!r} holds {odd[0][:40]!r}.", hint="MMRec ids are 0, 1, 2, ...")
 
 
 def _source(frame: pl.DataFrame, rules: Weighing | None, name: str) -> EventsSource:
@@ -193,13 +206,10 @@ def write_mmrec(folder: Path | str, data: Dataset, split: Split | None = None, *
         name: Name of the data set; default: the name of the folder.
 
     Raises:
-        DataError: A name holds a tab or a line break.
+        DataError: A name holds a tab or a line break, or two vector fields would share a file.
     """
-    place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
-    name = name or place.resolve().name
-    if Path(name).name != name:
-        raise DataError(f"{name!r} is no name of a data set.", hint="Give a word without '/'.")
+    place, name = target(folder, name)
+    features = file_words(data.items.of(Modality.VECTOR))
     keys, labels = _labelled_pairs(data, split)
     values, times = last_values(data, keys)
     columns = {
@@ -217,15 +227,15 @@ def write_mmrec(folder: Path | str, data: Dataset, split: Split | None = None, *
             {raw: table.ids.names, column: range(len(table))}, schema={raw: pl.String, column: pl.Int64}
         )
         mapping.write_csv(place / f"{side}_id_mapping.csv", separator="\t", quote_style="never")
-    for field in data.items.of(Modality.VECTOR):
-        _write_features(place, field)
+    for word, field in features.items():
+        _write_features(place, word, field)
 
 
-def _write_features(folder: Path, field: Field) -> None:
+def _write_features(folder: Path, word: str, field: Field) -> None:
     mean = field.values[field.present].mean(axis=0) if field.present.any() else np.zeros(field.values.shape[1])
     filled = np.where(field.present[:, None], field.values, mean).astype(np.float32)
-    np.save(folder / f"{field.name}_feat.npy", filled)
-    listed = folder / MISSED.get(field.name, f"missed_{field.name}_itemIDs.csv")
+    np.save(folder / f"{word}_feat.npy", filled)
+    listed = folder / MISSED.get(word, f"missed_{word}_itemIDs.csv")
     listed.write_text("".join(f"{i}\n" for i in np.flatnonzero(~field.present)), encoding="utf-8")
 
 
@@ -243,22 +253,3 @@ def _labelled_pairs(data: Dataset, split: Split | None) -> tuple[IntArray, IntAr
 def _liked(data: Dataset) -> IntArray:
     rows, columns = data.positives().nonzero()
     return pair_keys(rows, columns, data.n_items)
-
-
-def last_values(data: Dataset, keys: IntArray) -> tuple[FloatArray, FloatArray]:
-    """(n,) last explicit value, NaN without one, and (n,) last time of each pair, 0 without an order."""
-    order = data.events.in_order()
-    order = order[~data.events.shown[order]][::-1]
-    known, last = np.unique(
-        pair_keys(data.events.users[order], data.events.items[order], data.n_items), return_index=True
-    )
-    rows = order[last[np.searchsorted(known, keys)]]
-    times = data.events.times[rows] if data.events.has_order else np.zeros(len(keys))
-    return data.events.values[rows].astype(np.float64), times
-
-
-def check_writable(ids: IdMap) -> None:
-    """Raises DataError where a name would break a tab-separated file."""
-    for name in ids.names:
-        if any(mark in name for mark in "\t\r\n"):
-            raise DataError(f"The {ids.what} id {name[:40]!r} holds a tab or a line break.", hint="Rename it.")

@@ -31,7 +31,8 @@ from salon.errors import DataError, did_you_mean
 from salon.types import Modality
 
 PARTS = {"train": TRAIN, "valid": VALID, "test": TEST}
-OTHERS = ("kg", "link", "net", "yaml", "csv", "txt", "md")
+KINDS = ("inter", "item", "user", "kg", "link", "net")
+"""Suffixes of atomic files; a file of another one holds vectors if its header says so."""
 TYPES = ("token", "token_seq", "float", "float_seq")
 LABEL = "split of RecBole"  # a header cell cannot hold blanks before its type, so no column has this name
 
@@ -192,11 +193,16 @@ def _extra_vectors(folder: Path, name: str, items: Items) -> list[Field]:
     """Vectors in files <name>.<suffix> with the header `id:token vector:float_seq`."""
     fields = []
     for path in sorted(folder.glob(f"{name}.*")):
-        if path.suffix.lstrip(".") in ("inter", "item", "user", *OTHERS) or path.name.count(".") != name.count(".") + 1:
-            continue
-        frame, types = _typed(path)
-        if list(types.values()) == ["token", "float_seq"]:
-            column, vector = types
+        plain = path.suffix.lstrip(".") not in KINDS and path.name.count(".") == name.count(".") + 1
+        if plain and path.is_file() and _holds_vectors(path):
+            frame, (column, vector) = _typed(path)
             cells = dict(zip(frame[column].to_list(), frame[vector].to_list(), strict=True))
             fields.append(_vector_field(vector, [cells.get(i) for i in items.ids.names], path.name))
     return fields
+
+
+def _holds_vectors(path: Path) -> bool:
+    """Whether the first line is `id:token vector:float_seq`; anything may lie beside a data set, such as its .zip."""
+    with path.open("rb") as file:
+        cells = file.readline(1000).decode("utf-8-sig", errors="replace").rstrip("\r\n").split("\t")
+    return [cell.rpartition(":")[2] for cell in cells] == ["token", "float_seq"]

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from salon.data.dataset import Dataset
-from salon.data.formats_mmrec import check_writable, last_values
+from salon.data.formats_recbole import KINDS
+from salon.data.formats_write import check_writable, file_words, last_values, target
 from salon.data.items import Field, Table
 from salon.data.parting import Split, pair_keys
 from salon.data.queries import Holdout
@@ -31,13 +32,10 @@ def write_recbole(folder: Path | str, data: Dataset, split: Split | None = None,
         name: Name of the data set; default: the name of the folder.
 
     Raises:
-        DataError: A name holds a tab or a line break.
+        DataError: A name holds a tab or a line break, or a vector field would take the file of something else.
     """
-    place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
-    name = name or place.resolve().name
-    if Path(name).name != name:
-        raise DataError(f"{name!r} is no name of a data set.", hint="Give a word without '/'.")
+    place, name = target(folder, name)
+    vectors = file_words(data.items.of(Modality.VECTOR), KINDS)
     check_writable(data.items.ids)
     check_writable(data.users.ids)
     stem = place / name
@@ -50,9 +48,8 @@ def write_recbole(folder: Path | str, data: Dataset, split: Split | None = None,
     _write_table(stem.with_name(f"{name}.item"), "item_id", data.items)
     if data.users.fields:
         _write_table(stem.with_name(f"{name}.user"), "user_id", data.users)
-    for field in data.items.of(Modality.VECTOR):
-        suffix = "".join(c if c.isalnum() or c in "-_" else "_" for c in field.name)
-        _write_vectors(stem.with_name(f"{name}.{suffix}"), data, field)
+    for word, field in vectors.items():
+        _write_vectors(stem.with_name(f"{name}.{word}"), data, field)
 
 
 def _columns(data: Dataset) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
@@ -85,10 +82,14 @@ def _write_table(path: Path, role: str, table: Table) -> None:
     for field in table.fields.values():
         if field.modality == Modality.VECTOR:
             continue
-        if ":" in field.name or any(mark in field.name for mark in "\t\r\n"):
-            raise DataError(f"The field {field.name!r} cannot be a column of RecBole.", hint="Rename it.")
+        _check_column(field.name)
         columns.append((f"{field.name}:{HEADERS.get(field.modality, 'token')}", _cells(field)))
     _write(path, columns)
+
+
+def _check_column(name: str) -> None:
+    if ":" in name or any(mark in name for mark in "\t\r\n"):
+        raise DataError(f"The field {name!r} cannot be a column of RecBole.", hint="Rename it.")
 
 
 def _cells(field: Field) -> list[str]:
@@ -100,6 +101,7 @@ def _cells(field: Field) -> list[str]:
 
 
 def _write_vectors(path: Path, data: Dataset, field: Field) -> None:
+    _check_column(field.name)
     rows = np.flatnonzero(field.present)
     cells = [" ".join(np.format_float_positional(x, trim="-") for x in field.values[row]) for row in rows]
     _write(path, [("iid:token", [data.items.ids[int(i)] for i in rows]), (f"{field.name}:float_seq", cells)])

@@ -73,7 +73,3 @@ class IdMap:
                 hint=hint if hint.startswith("Did") else f"Check the {self.what} id.",
             )
         return found
-
-    def name_rows(self, ids: IntArray) -> list[list[str]]:
-        """Names of a (n, k) array of integers, leaving out the -1 that pad short rows."""
-        return [[self.names[i] for i in row if i >= 0] for row in ids]

@@ -35,13 +35,18 @@ class Field:
     def of(cls, name: str, modality: Modality | str, values: Sequence[Any], present: BoolArray | None = None) -> Field:
         """A field from plain values, with its mask worked out: None, "", (), NaN and NaN rows are missing.
 
+        Where `present` is given and false the value is missing too, whatever it is.
+
         Raises:
             DataError: A number or a vector is no number, or vectors differ in length.
         """
         modality = Modality(modality)
         build = {Modality.NUMBER: _numbers, Modality.VECTOR: _vectors, Modality.CATEGORY: _categories}
         stored, found = build.get(modality, _strings)(name, values)
-        return cls(name, modality, stored, found if present is None else found & np.asarray(present, bool))
+        if present is not None:
+            hidden = found & ~np.asarray(present, bool)
+            stored, found = _blanked(modality, stored, hidden), found & ~hidden
+        return cls(name, modality, stored, found)
 
     def __len__(self) -> int:
         return len(self.present)
@@ -63,6 +68,18 @@ class Field:
         rows = np.flatnonzero(self.present)
         mine, theirs = self.take(rows).values, other.take(rows).values
         return np.array_equal(mine, theirs) if isinstance(mine, np.ndarray) else bool(mine == theirs)
+
+
+def _blanked(modality: Modality, stored: Any, hidden: BoolArray) -> Any:
+    """The values with nothing where `hidden` is true, as a missing value of this modality is stored."""
+    if not hidden.any():
+        return stored
+    if isinstance(stored, np.ndarray):
+        stored = stored.copy()
+        stored[hidden] = np.nan if modality == Modality.NUMBER else 0
+        return stored
+    blank = () if modality == Modality.CATEGORY else None
+    return tuple(blank if gone else value for value, gone in zip(stored, hidden, strict=True))
 
 
 def _strings(name: str, values: Sequence[Any]) -> tuple[tuple[str | None, ...], BoolArray]:

@@ -62,7 +62,7 @@ def read_dataset_folder(folder: Path) -> Dataset:
         items = _table(Items, "item", frames["items"], about["fields"]["items"], root)
         users = _table(Users, "user", frames["users"], about["fields"]["users"], None)
         return Dataset(items, _events(frames["events"], about), users, about["repeat"])
-    except (OSError, KeyError, pl.exceptions.PolarsError) as error:
+    except (OSError, KeyError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ArtifactError(f"The tables in {str(folder)!r} cannot be read: {error}.") from None
 
 

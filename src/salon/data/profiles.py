@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy import sparse
 
 from salon.data.items import Field, Users
 from salon.errors import DataError, did_you_mean
-from salon.types import FloatArray, Modality
+from salon.types import IntArray, Modality
 
 BINS = 5
 """Quantile bins of a number field."""
@@ -31,14 +31,14 @@ class Profiles:
     @classmethod
     def of(cls, users: Users) -> Profiles:
         """One column per category value, and five quantile bins per number."""
-        columns: list[tuple[str, FloatArray]] = []
+        parts: list[sparse.csr_array] = [sparse.csr_array((len(users), 0), dtype=np.float32)]
+        names: list[str] = []
         for field in users.fields.values():
-            if field.modality == Modality.CATEGORY:
-                columns += _category_columns(field)
-            elif field.modality == Modality.NUMBER:
-                columns += _number_columns(field)
-        dense = np.stack([c for _, c in columns], axis=1) if columns else np.zeros((len(users), 0), np.float32)
-        return cls(sparse.csr_array(dense), tuple(name for name, _ in columns))
+            if field.modality in (Modality.CATEGORY, Modality.NUMBER):
+                matrix, found = (_categories if field.modality == Modality.CATEGORY else _bins)(field)
+                parts.append(matrix)
+                names += found
+        return cls(sparse.csr_array(sparse.hstack(parts, format="csr")), tuple(names))
 
     def row(self, values: Mapping[str, str]) -> sparse.csr_array:
         """(1, attributes) of a new person from attribute name to value, such as {"occupation": "nurse"}.
@@ -64,16 +64,30 @@ class Profiles:
             ) from None
 
 
-def _category_columns(field: Field) -> list[tuple[str, FloatArray]]:
-    labels = sorted({label for row in field.values for label in row})
-    return [(f"{field.name}={v}", np.array([v in row for row in field.values], np.float32)) for v in labels]
+def _categories(field: Field) -> tuple[sparse.csr_array, list[str]]:
+    matrix, labels = one_hot(field.values)
+    return matrix, [f"{field.name}={label}" for label in labels]
 
 
-def _number_columns(field: Field) -> list[tuple[str, FloatArray]]:
+def _bins(field: Field) -> tuple[sparse.csr_array, list[str]]:
     known = field.values[field.present]
     if known.size == 0:
-        return []
+        return sparse.csr_array((len(field), 0), dtype=np.float32), []
     edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:]))
     place = np.searchsorted(edges, field.values)
     names = [f"{field.name}<={edge:g}" for edge in edges[:-1]] + [f"{field.name}<=inf"]
-    return [(name, ((place == i) & field.present).astype(np.float32)) for i, name in enumerate(names)]
+    rows = np.flatnonzero(field.present)
+    return _ones(rows, place[rows], (len(field), len(names))), names
+
+
+def one_hot(values: Sequence[Sequence[str]]) -> tuple[sparse.csr_array, list[str]]:
+    """(rows, labels) sparse float32 of 0 and 1 from rows of distinct labels, and the labels in order."""
+    labels = sorted({label for row in values for label in row})
+    place = {label: column for column, label in enumerate(labels)}
+    columns = [place[label] for row in values for label in row]
+    rows = np.repeat(np.arange(len(values)), [len(row) for row in values])
+    return _ones(rows, columns, (len(values), len(labels))), labels
+
+
+def _ones(rows: IntArray, columns: IntArray | list[int], shape: tuple[int, int]) -> sparse.csr_array:
+    return sparse.csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from salon.data.dataset import Dataset
 from salon.data.events import Events
 from salon.data.parting import TEST, TRAIN, VALID, Split, split_by_labels
+from salon.data.vectors import read_npz
 from salon.errors import DataError, SettingError, did_you_mean
 from salon.types import BoolArray, FloatArray, IntArray
 
@@ -62,11 +62,10 @@ def read_split(path: Path | str, protocol: str) -> Split:
 
 
 def _load_integers(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, BadZipFile, KeyError) as error:
-        raise DataError(f"The split {str(path)!r} cannot be read: {error}.", hint="It is a .npz of integers.") from None
+    arrays = read_npz(path, hint="A stored split is a .npz of integers.")
+    for name, array in arrays.items():
+        if array.dtype.kind not in ("fiu" if name.endswith("_t") else "iu"):
+            raise DataError(f"{name!r} in {path.name!r} holds {array.dtype}, no integers.", hint="Store it as int64.")
     for name in ("n_users", "n_items"):
         if name not in arrays or arrays[name].size != 1:
             raise DataError(f"{path.name!r} has no number {name!r}.", hint=did_you_mean(name, arrays))

@@ -153,7 +153,7 @@ def _from_parquet(path: Path, columns: Sequence[str]) -> pl.DataFrame:
         table = pl.scan_parquet(path)
         check_columns(columns, table.collect_schema().names(), path.name)
         return table.select(columns).collect(engine="streaming")
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:  # a panic is no Exception
         reason = str(error).strip().split("\n")[0]
         raise DataError(f"{path.name!r} cannot be read as parquet: {reason}.", hint="Write the file again.") from None
 
@@ -205,6 +205,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _series(name: str, values: list[Any]) -> pl.Series:
     """Plain values as a column: numbers and times stay what they are, lists hold strings, anything else is a string."""
     kinds = {type(v) for v in values if v is not None}
+    if kinds & {bytes, bytearray, memoryview}:
+        raise DataError(f"The column {name!r} holds bytes.", hint="Store text or numbers.")
     if kinds and kinds <= {datetime, date}:
         return pl.Series(name, [_utc(v) for v in values], dtype=pl.Datetime("us"))
     if kinds and kinds <= {int, float}:

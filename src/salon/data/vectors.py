@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from salon.types import BoolArray, FloatArray, IntArray
 
 MAX_BYTES = 16 << 30
 """Largest array that is read into memory."""
+_UNREADABLE = (ValueError, OSError, EOFError, KeyError, MemoryError, RuntimeError, zlib.error, BadZipFile)
+# what a damaged .npz can raise: a false header asks for memory, an encrypted or odd member is a RuntimeError
 
 
 def read_npy(path: Path) -> FloatArray:
@@ -71,14 +75,10 @@ def read_vectors(path: Path, ids: Sequence[str], rows: IntArray) -> tuple[FloatA
 
 
 def _from_npz(path: Path, ids: Sequence[str]) -> tuple[FloatArray, BoolArray]:
-    existing_file(path)
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            names, matrix = stored["ids"], np.asarray(stored["vectors"], np.float32)
-    except (ValueError, OSError, KeyError, BadZipFile) as error:
-        raise DataError(
-            f"{path.name!r} cannot be read: {error}.", hint='It needs the arrays "ids" and "vectors".'
-        ) from None
+    stored = read_npz(path, hint='It needs the arrays "ids" and "vectors".')
+    if not {"ids", "vectors"} <= set(stored) or stored["vectors"].dtype.kind not in "fiub":
+        raise DataError(f"{path.name!r} holds the arrays {sorted(stored)}.", hint='It needs "ids" and "vectors".')
+    names, matrix = stored["ids"], np.asarray(stored["vectors"], np.float32)
     if matrix.ndim != 2 or names.ndim != 1 or len(names) != len(matrix):
         raise DataError(f"{path.name!r} has ids {names.shape} for vectors {matrix.shape}.")
     place = {str(name): row for row, name in enumerate(names)}
@@ -86,11 +86,39 @@ def _from_npz(path: Path, ids: Sequence[str]) -> tuple[FloatArray, BoolArray]:
     return _rows_or_zero(matrix, rows), rows >= 0
 
 
+def read_npz(path: Path, *, hint: str = "") -> dict[str, Any]:
+    """The arrays of a .npz file by name; no more is unpacked than `MAX_BYTES`.
+
+    Args:
+        path: The file.
+        hint: What the file should hold, for the error.
+
+    Raises:
+        DataError: The file is absent or damaged, holds pickles, or would unpack to too much.
+    """
+    existing_file(path)
+    try:
+        with ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MAX_BYTES:
+            raise DataError(f"{path.name!r} unpacks to {size:,} bytes, more than {MAX_BYTES:,}.", hint=hint)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except _UNREADABLE as error:
+        reason = str(error).split("\n")[0].rstrip(".")
+        raise DataError(f"{path.name!r} cannot be read: {reason}.", hint=hint) from None
+
+
 def _rows_or_zero(matrix: FloatArray, rows: IntArray) -> FloatArray:
     """(n, d) float32 rows of a matrix, 0 where the row is -1."""
     taken = np.zeros((len(rows), matrix.shape[1]), np.float32)
     taken[rows >= 0] = matrix[rows[rows >= 0]]
     return taken
+
+
+def _one_vector(path: Path) -> FloatArray:
+    """(d,) float32 copied out of a file; a mapped one would keep the file open, and there are as many as items."""
+    return np.array(_numbers(path), np.float32).reshape(-1)
 
 
 def ducho_name(item: str) -> str:
@@ -110,7 +138,7 @@ def read_ducho_layer(folder: Path, ids: Sequence[str]) -> tuple[FloatArray, Bool
     shared = {n for n, times in Counter(names).items() if times > 1}
     home = folder.resolve()  # a link to a file elsewhere is not followed
     there = {p.stem: p for p in sorted(folder.glob("*.npy")) if p.resolve().is_relative_to(home)}
-    found = {row: _numbers(there[n]).reshape(-1) for row, n in enumerate(names) if n in there and n not in shared}
+    found = {row: _one_vector(there[n]) for row, n in enumerate(names) if n in there and n not in shared}
     if not found:
         raise DataError(f"{str(folder)!r} holds no vector of these items.", hint="It needs files <item id>.npy.")
     dims = {len(v) for v in found.values()}
