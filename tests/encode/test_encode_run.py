@@ -139,6 +139,16 @@ def test_fields_are_joined_or_kept_apart_as_declared(make_items):
             plan(items, wrong)
 
 
+def test_a_number_field_without_any_value_costs_only_itself(make_items):
+    items = make_items(price=("number", [1.0, 2.0, None]), weight=("number", [None, None, None]))
+    encoders = CatalogueEncoder.of(items).fit(items)
+    assert [part.fields for part in encoders.parts] == [("price",)]
+    found = encoders.encode(items).features["number"]
+    assert found.present.tolist() == [True, True, False]
+    empty = make_items(weight=("number", [None, None, None]))
+    assert not CatalogueEncoder.of(empty).fit(empty).parts
+
+
 def test_video_has_frames_and_sound_as_features_of_their_own(make_items, make_video, tmp_path):
     make_video(tmp_path / "a.mp4", 0)
     items = make_items(tmp_path, film=("video", ["a.mp4", None]))

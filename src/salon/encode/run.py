@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -67,9 +68,14 @@ class CatalogueEncoder:
         raise KeyError(name)
 
     def fit(self, items: Items) -> Self:
-        """Fits the encoders that learn from the catalogue. A part whose fields are all missing is dropped."""
+        """Fits the encoders that learn from the catalogue.
+
+        A part whose fields are all missing is dropped, and so is a number field that is: it has no scale.
+        """
         kept = []
         for part in self.parts:
+            if part.modality is Modality.NUMBER:
+                part = replace(part, fields=tuple(f for f in part.fields if items[f].present.any()) or part.fields)
             values = [value for value in part.values(items) if value is not None]
             if values or not part.encoder.needs_fit:
                 kept.append(part)
