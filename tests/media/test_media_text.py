@@ -160,3 +160,11 @@ def test_real_chinese_plots_are_told_from_english_titles(shared_data: Path) -> N
         read_text(table)
     english = read_text(table, limits=MediaLimits(max_text_chars=3_000_000))[:20_000]
     assert language_of(clean_text(english)) == "en"
+
+
+def test_a_very_long_run_of_rare_characters_is_cut_in_linear_time():
+    tokenise("你好", "zh")  # loads the dictionary
+    start = time.perf_counter()
+    words = tokenise("㐀" * 3 + "龘" * 60_000, "zh")
+    assert time.perf_counter() - start < 10
+    assert "".join(words).count("龘") == 60_000

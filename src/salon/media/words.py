@@ -18,6 +18,8 @@ Language = Literal["en", "zh", "other"]
 _LANGUAGES: tuple[Language, ...] = ("en", "zh", "other")
 
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
+_LONG_HAN = re.compile(f"((?:{_HAN.pattern}){{1000}})(?={_HAN.pattern})")
+"""jieba's time grows with the square of a run of characters that are in no dictionary: longer ones are parted."""
 _KANA = re.compile("[\u3041-\u30ff\u31f0-\u31ff]")
 _BASIC_LATIN = re.compile("[A-Za-z]")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -60,7 +62,7 @@ def tokenise(text: str, language: Language | None = None, *, skip_stop_words: bo
     """
     language = _known(language or language_of(text))
     if language == "zh":
-        pieces = (piece.strip().lower() for piece in _segmenter().cut(text))
+        pieces = (piece.strip().lower() for piece in _segmenter().cut(_LONG_HAN.sub(r"\1 ", text)))
         words = [piece for piece in pieces if any(_is_word_character(character) for character in piece)]
     else:
         words = [match.replace("’", "'") for match in _WORD.findall(text.lower())]
