@@ -303,6 +303,12 @@ def test_a_stored_split_follows_its_protocol(tmp_path):
     assert targets(cold.test) == {(0, 3), (1, 4)}
 
 
+def test_folds_without_a_liked_item_are_refused():
+    data = Dataset.of(Events.of([0, 0, 0], [0, 1, 2], weights=[-1, -1, -1]), 1, 3)
+    with pytest.raises(DataError, match="No user is left"):
+        list(k_folds(data, 3))
+
+
 def test_a_stored_split_that_is_damaged_is_a_clear_error(tmp_path):
     path = tmp_path / "s.npz"
     with pytest.raises(DataError, match="There is no file"):

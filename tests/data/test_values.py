@@ -188,3 +188,8 @@ def test_profiles_are_rows_of_ones_by_label_and_by_fifth() -> None:
 def test_an_event_outside_the_tables_is_named() -> None:
     with pytest.raises(DataError, match="item row -2"):
         Dataset.of(Events.of([0], [-2]), 1, 1)
+
+
+def test_an_exposure_touches_no_item_whatever_its_weight() -> None:
+    events = Events.of([0, 0], [0, 1], shown=np.array([True, False]))
+    assert Dataset.of(events, 1, 3).touched().tolist() == [False, True, False]

@@ -73,7 +73,7 @@ class Dataset:
     def touched(self) -> BoolArray:
         """(items,) bool, the items with at least one positive action."""
         found = np.zeros(self.n_items, bool)
-        found[self.events.items[self.events.weights > 0]] = True
+        found[self.events.items[(self.events.weights > 0) & ~self.events.shown]] = True
         return found
 
     def active_users(self) -> IntArray:

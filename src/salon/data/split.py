@@ -209,6 +209,7 @@ def k_folds(data: Dataset, k: int = 5, *, rng: Rng = 0) -> Iterator[Split]:
 
     Raises:
         SettingError: k is below 3.
+        DataError: A fold has no liked item to ask for.
     """
     if k < 3:
         raise SettingError(f"k is {k}.", hint="At least 3 folds: one to test, one to validate, the rest to train.")
@@ -220,7 +221,7 @@ def k_folds(data: Dataset, k: int = 5, *, rng: Rng = 0) -> Iterator[Split]:
     for test in range(k):
         labels = np.where(fold == test, TEST, np.where(fold == (test + 1) % k, VALID, TRAIN))
         about = {"protocol": f"{k} folds", "fold": test, "seed": _seed(rng)}
-        yield split_by_labels(data, _label_rows(data, pairs, labels), about=about)
+        yield _checked(split_by_labels(data, _label_rows(data, pairs, labels), about=about), 1, 1)
 
 
 def hide_modality(present: BoolArray, share: float, *, rng: Rng = 0) -> BoolArray:
