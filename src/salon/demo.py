@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from salon.artifacts import check_place
 from salon.data.stamps import stamps_world
 from salon.data.world_truth import World
 from salon.data.worlds import draw_shop
@@ -93,6 +94,7 @@ def run_demo(
         progress: Told how far drawing and encoding are.
     """
     clock = Clock(say)
+    check_place(folder / "model")
     truth = None
     if data is None:
         if world not in WORLDS:
@@ -111,7 +113,7 @@ def run_demo(
     for line in pipeline.findings(quality):
         say(f"  {line}")
     clock.step("compare", "Comparing models on held-out events (8:1:1 per person, settings chosen on validation) ...")
-    trial = judge(pipeline, with_baselines(MODELS, has_features=True), seed=seed, progress=progress)
+    trial = judge(pipeline, contestants(has_features=len(pipeline.features) > 0), seed=seed, progress=progress)
     best = _best(truth, pipeline, trial)
     clock.step("fit", "Fitting on all events and saving ...")
     pipeline.fit(rng=seed)
@@ -130,6 +132,11 @@ def run_demo(
     clock.stop()
     answers = pipeline.recommend(people[:1], k=5, explained=True)
     return Demo(page, folder / "model", trial.report, best, answers, clock.seconds)
+
+
+def contestants(*, has_features: bool) -> list[str | Mapping[str, Any]]:
+    """The models to compare; content is left out where a catalogue has none."""
+    return with_baselines([m for m in MODELS if has_features or m != "contentknn"], has_features=has_features)
 
 
 def _counts(pipeline: Pipeline) -> str:

@@ -63,10 +63,16 @@ def given_split(pipeline: Pipeline) -> Split:
 
     Raises:
         DataError: They prescribe none.
+        SettingError: Repairs dropped items that it asks for.
     """
     split = pipeline.read_result.split
     if split is None:
         raise DataError("The files of this catalogue prescribe no split.", hint=f"Known: {', '.join(PROTOCOLS)}.")
+    if split.train.n_items != pipeline.dataset.n_items:
+        raise SettingError(
+            f"The prescribed split has {split.train.n_items} items; repairs left {pipeline.dataset.n_items}.",
+            hint="Leave 'drop' out of [repair], or choose another protocol.",
+        )
     return split
 
 
@@ -102,23 +108,27 @@ def judge(
         seed: Seed of the split and of the fits.
         split: A split made elsewhere, instead of `protocol`.
         progress: Called while media are encoded and models fitted.
+
+    Raises:
+        SettingError: A model or the protocol is unknown, or a model is named twice.
     """
+    contestants = dict(map(_model, models))
+    if len(contestants) < len(models):
+        raise SettingError("A model is named twice.", hint=f"The models: {', '.join(_model(m)[0] for m in models)}.")
     if pipeline.encoded is None:
         pipeline.encode(progress)
     parts = split or (given_split(pipeline) if protocol == GIVEN else split_by(pipeline.dataset, protocol, seed))
     raw = pipeline.features_for(parts.train)
     features = pipeline.shop.fuser().fit(raw, parts.train.events, rng=np.random.default_rng(seed)).transform(raw)
-    fitted, costs = {}, {}
-    for number, choice in enumerate(models):
-        name, model = _model(choice)
+    costs = {}
+    for number, (name, model) in enumerate(contestants.items()):
         if progress:
             progress(number, len(models), "fit models")
         costs[name] = measure_fit(model, parts.train, features, rng=seed, validation=parts.valid)
-        fitted[name] = model
     if progress:
         progress(len(models), len(models), "fit models")
-    report = measure(fitted, parts.test, parts, features, costs=costs, seed=seed)
-    return Trial(parts, features, fitted, report)
+    report = measure(contestants, parts.test, parts, features, costs=costs, seed=seed)
+    return Trial(parts, features, contestants, report)
 
 
 def measure(
@@ -138,10 +148,10 @@ def measure(
 
 
 def _model(choice: str | Mapping[str, Any]) -> tuple[str, Recommender]:
-    """A name for the table and a new model; no model refits on validation data in a comparison."""
+    """A name for the table and a new model; no model refits on validation data in a comparison, whatever was set."""
     table = {"name": choice} if isinstance(choice, str) else dict(choice)
     model: Recommender = component("model", table, "models")
-    if "refit" in type(model.settings).model_fields and "refit" not in table:
+    if "refit" in model.settings_class().model_fields:
         model = component("model", {**table, "refit": False}, "models")
     settings = ", ".join(f"{k}={v}" for k, v in table.items() if k not in ("name", "refit"))
     return str(table["name"]) + (f" ({settings})" if settings else ""), model
