@@ -95,3 +95,8 @@ def test_words_are_there_in_chinese() -> None:
 def test_unknown_language_is_an_error() -> None:
     with pytest.raises(SettingError, match="no words in 'fr'"):
         template.reason([], {}, language="fr")
+
+
+def test_a_profile_is_told_only_where_the_rest_is_one():
+    assert template.reason([], {"clicks": 1.0, "text": -2.0}) == "Nothing in the history contributes"
+    assert template.reason([], {}, source="recent") == "Popular of late"

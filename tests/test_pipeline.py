@@ -1,6 +1,7 @@
 """The whole way on a tiny shop: read, encode, fit, ask, explain, save, judge."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import salon
 from salon import Pipeline
 from salon.data import Dataset
+from salon.demo import contestants
 from salon.errors import ArtifactError, DataError, NotFittedError, SettingError, UnknownIdError
 from salon.pipeline_judge import judge, split_by, with_baselines
 from salon.pipeline_shop import read_shop, shop_json
@@ -201,3 +203,48 @@ def test_gaps_are_repaired_where_asked(make_shop: MakeShop, tmp_path: Path, how:
     assert pipeline.dataset.n_items == items
     assert int((~pipeline.dataset.items["kind"].present).sum()) == gaps
     assert any(f"{how} filled or dropped 1 of 'kind'" in line for line in pipeline.findings(pipeline.check()))
+
+
+def test_an_item_is_explained_by_the_source_that_recommends_it(fitted: Pipeline) -> None:
+    (answer,) = fitted.recommend(histories=[[]], k=1, explained=True)
+    told = fitted.explain(answer.items[0].id, history=[])
+    assert told == answer.items[0].why
+    assert (told.source, told.score) == ("popular", answer.items[0].score)
+    with pytest.raises(DataError, match="score item 'thing-24' for this person"):
+        fitted.explain("thing-24", history=[])
+
+
+def test_models_that_ignore_profiles_leave_people_without_history_to_the_fallback(shop: Path) -> None:
+    pipeline = Pipeline.read(shop)
+    pipeline.shop = pipeline.shop.model_copy(update={"model": {"name": "als", "sweeps": 1}})
+    (answer,) = pipeline.fit().recommend(histories=[[]], k=2, profile={"club": "red"})
+    assert [one.source for one in answer.items] == ["popular"] * 2
+
+
+def test_a_comparison_names_mistakes_before_any_work_and_never_refits(shop: Path) -> None:
+    pipeline = Pipeline.read(shop)
+    with pytest.raises(SettingError, match="no model named 'lineer'"):
+        judge(pipeline, ["popular", "lineer"])
+    with pytest.raises(SettingError, match="named twice"):
+        judge(pipeline, ["popular", "popular"])
+    assert pipeline.encoded is None
+    trial = judge(pipeline, [{"name": "linear", "refit": True, "search": False}])
+    (model,) = trial.models.values()
+    assert model.settings.refit is False  # type: ignore[attr-defined]
+
+
+def test_blank_reviews_are_none_and_a_loaded_model_learns_from_reviews_again(shop: Path, tmp_path: Path) -> None:
+    pipeline = Pipeline.read(shop)
+    events = pipeline.dataset.events
+    blank = pipeline.dataset.with_events(replace(events, texts=(" ",) * len(events)))
+    told = pipeline.dataset.with_events(replace(events, texts=("fine",) * len(events)))
+    pipeline.encode()
+    assert "reviews" not in pipeline.features_for(blank)
+    assert "reviews" in pipeline.features_for(told)
+    pipeline.fit().save(tmp_path / "model")
+    assert "reviews" in salon.load(tmp_path / "model").features_for(told)
+
+
+def test_a_comparison_leaves_content_out_where_there_is_none() -> None:
+    assert "contentknn" in contestants(has_features=True)
+    assert "contentknn" not in contestants(has_features=False)

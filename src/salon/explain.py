@@ -12,12 +12,15 @@ from typing import Literal
 
 import numpy as np
 
+from salon.arrays import blocks
 from salon.data import Queries
 from salon.errors import DataError
 from salon.models.base import Explainable, Recommender
 from salon.types import FloatArray, IntArray
 
 REMOVAL = "removal"
+AT_ONCE = 256
+"""Histories scored at once."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def explain(model: Recommender, queries: Queries, targets: IntArray) -> list[Evi
         DataError: The model cannot score a target.
     """
     targets = np.asarray(targets, np.int64)
-    scores = model.score(queries)[np.arange(len(queries)), targets]
+    scores = _scores(model, queries, targets)
     if not np.isfinite(scores).all():
         row = int(targets[~np.isfinite(scores)][0])
         raise DataError(
@@ -117,13 +120,22 @@ def without(queries: Queries, actions: IntArray) -> Queries:
     return Queries(indptr, copies.items[kept], copies.weights[kept], copies.users, copies.ordered, copies.profiles)
 
 
+def _scores(model: Recommender, queries: Queries, targets: IntArray) -> FloatArray:
+    """(n,) float32 score of target i in the answer to query i, in bounded memory."""
+    found = [np.zeros(0, np.float32)]
+    for rows in blocks(len(queries), AT_ONCE):
+        scores = model.score(queries.take(rows))
+        found.append(scores[np.arange(len(scores)), targets[rows]])
+    return np.concatenate(found)
+
+
 def _removal(model: Recommender, queries: Queries, targets: IntArray, scores: FloatArray) -> FloatArray:
     """(actions, 1) fall of the score of the target when an action is left out."""
     values = np.zeros((len(queries.items), 1), np.float32)
     owner = queries.row_of()
-    for start in range(0, len(owner), 256):
-        actions = np.arange(start, min(start + 256, len(owner)))
-        left = model.score(without(queries, actions))[np.arange(len(actions)), targets[owner[actions]]]
+    for part in blocks(len(owner), AT_ONCE):
+        actions = np.arange(part.start, part.stop)
+        left = _scores(model, without(queries, actions), targets[owner[actions]])
         left = np.where(np.isfinite(left), left, 0.0)
         values[actions, 0] = scores[owner[actions]] - left
     return values

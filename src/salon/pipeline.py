@@ -20,14 +20,14 @@ from salon.data import Dataset, Holdout, Queries
 from salon.data.catalogue import ReadResult, read_dataset
 from salon.data.check import How, keep_items, repair
 from salon.data.parquet import read_dataset_folder, write_dataset
-from salon.encode.base import Features, FeatureSet
+from salon.encode.base import FeatureSet
 from salon.errors import DataError, NotFittedError, SettingError
 from salon.explain import explain
 from salon.fuse.base import Fuser
 from salon.models.base import Recommender
 from salon.models.popular import Popular
 from salon.pipeline_answers import Answer, Explanation, Suggestion, explanation
-from salon.pipeline_encode import Encoded, encode_catalogue
+from salon.pipeline_encode import Encoded, encode_catalogue, feature_state, features_of
 from salon.pipeline_shop import Shop, read_shop, shop_from_json, shop_json
 from salon.quality import QualityReport, check_quality
 from salon.registry import name_of
@@ -233,12 +233,18 @@ class Pipeline:
         found = model.recommend(queries, k, allow=allow)
         fallback = self.fallback.recommend(queries, k, allow=allow)
         ids, scores, sources = found.ids.copy(), found.scores.copy(), np.zeros(found.ids.shape, np.int8)
-        liked = np.bincount(queries.row_of()[queries.weights > 0], minlength=len(queries)) > 0
-        known = liked if queries.profiles is None else liked | (np.diff(queries.profiles.indptr) > 0)
-        ids[~known], scores[~known] = -1, -np.inf
+        unknown = ~self._known(queries)
+        ids[unknown], scores[unknown] = -1, -np.inf
         for row in np.flatnonzero((ids < 0).any(axis=1)):
             _fill(ids[row], scores[row], sources[row], fallback.ids[row], fallback.scores[row])
         return TopK(ids, scores, sources, (name_of("model", type(model)), POPULAR))
+
+    def _known(self, queries: Queries) -> BoolArray:
+        """(n,) whether the model has something to go by: a liked item, or attributes if it reads them."""
+        liked: BoolArray = np.bincount(queries.row_of()[queries.weights > 0], minlength=len(queries)) > 0
+        if queries.profiles is None or not self.fitted.reads_profiles:
+            return liked
+        return liked | (np.diff(queries.profiles.indptr) > 0)
 
     def _answer(self, queries: Queries, found: TopK, row: int, explained: bool, language: str) -> Answer:
         items = self.dataset.items
@@ -290,13 +296,25 @@ class Pipeline:
         *,
         user: str | None = None,
         history: Sequence[str] | None = None,
+        profile: Mapping[str, str] | None = None,
         language: str = "en",
     ) -> Explanation:
-        """Why `item` has its score for a known user or for a history."""
-        queries = self.queries([user] if user is not None else None, [history] if history is not None else None)
+        """Why `item` has its score for a known user or for a history, by the source that `recommend` would take.
+
+        Raises:
+            DataError: Neither the model nor the fallback can score the item for this person.
+        """
+        query = self.queries([user] if user is not None else None, [history] if history is not None else None, profile)
         target = self.dataset.items.ids.index([item])
-        (evidence,) = explain(self.fitted, queries, target)
-        return explanation(evidence, self.dataset.items, source=name_of("model", type(self.fitted)), language=language)
+        own = [(name_of("model", type(self.fitted)), self.fitted)] if self._known(query)[0] else []
+        for source, model in [*own, (POPULAR, self.fallback)]:
+            if model is not None and np.isfinite(model.score(query)[0, target[0]]):
+                (evidence,) = explain(model, query, target)
+                return explanation(evidence, self.dataset.items, source=source, language=language)
+        raise DataError(
+            f"Nothing here can score item {item!r} for this person.",
+            hint="Nobody acted on it, and nothing of its content ties it to the history.",
+        )
 
     # -- saving ------------------------------------------------------------------------------------------------------
 
@@ -310,7 +328,7 @@ class Pipeline:
                 (folder / name).mkdir()
             (folder / "shop.json").write_text(shop_json(self.shop), encoding="utf-8")
             write_dataset(folder / "data", self.dataset)
-            write_state(folder / "features", _feature_state(self.features))
+            write_state(folder / "features", feature_state(self.features))
             self.fuser.write(folder / "fuser")
             model.write(folder / "model")
             self.fallback.write(folder / "fallback")
@@ -326,8 +344,8 @@ class Pipeline:
         reading(folder, "pipeline")
         shop = shop_from_json((folder / "shop.json").read_text(encoding="utf-8"))
         pipeline = cls(shop, ReadResult(read_dataset_folder(folder / "data")), folder)
-        features = _features_of(read_state(folder / "features"), pipeline.dataset.n_items)
-        pipeline.encoded = Encoded(features, ())
+        features = features_of(read_state(folder / "features"), pipeline.dataset.n_items)
+        pipeline.encoded = Encoded(features, section=shop.encode)
         pipeline.fuser = read_component(folder / "fuser", "fuser")
         pipeline.model = read_component(folder / "model", "model")
         pipeline.fallback = read_component(folder / "fallback", "model")
@@ -357,21 +375,3 @@ def _fill(ids: IntArray, scores: np.ndarray, sources: IntArray, more: IntArray, 
         if place < len(ids) and item >= 0 and int(item) not in taken:
             ids[place], scores[place], sources[place] = item, score, 1
             place += 1
-
-
-def _feature_state(features: FeatureSet) -> dict[str, object]:
-    state: dict[str, object] = {"names": list(features), "fingerprints": [f.fingerprint for f in features.values()]}
-    for i, one in enumerate(features.values()):
-        state |= {f"vectors{i}": one.vectors, f"present{i}": one.present}
-    return state
-
-
-def _features_of(state: Mapping[str, object], n_items: int) -> FeatureSet:
-    names, fingerprints = state["names"], state["fingerprints"]
-    assert isinstance(names, list)
-    assert isinstance(fingerprints, list)
-    found = {
-        name: Features(state[f"vectors{i}"], state[f"present{i}"], fingerprints[i])  # type: ignore[arg-type]
-        for i, name in enumerate(names)
-    }
-    return FeatureSet(found, n_items)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from salon.data import Items
 from salon.explain import Evidence
@@ -41,6 +44,7 @@ class Explanation:
         method: "exact" if the parts and the rest sum to the score, else "removal".
         words: The same in one line.
         despite: What speaks against it, in one line, or "".
+        source: Whose score it is: the model's name, or "popular" where that had no answer.
     """
 
     id: str
@@ -52,6 +56,7 @@ class Explanation:
     method: str
     words: str
     despite: str
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,8 @@ def explanation(evidence: Evidence, items: Items, *, source: str = "", language:
     because = [items.title(i) for i in evidence.because()]
     despite = [items.title(i) for i in evidence.despite()]
     by = evidence.by_part()
-    told = by if evidence.values.size else {"profile": evidence.rest}
+    exact_rest = evidence.method == "exact" and not because  # exact models leave the profile alone to the rest
+    told = {"profile": evidence.rest} if exact_rest else by
     return Explanation(
         items.ids[evidence.target],
         items.title(evidence.target),
@@ -115,15 +121,18 @@ def explanation(evidence: Evidence, items: Items, *, source: str = "", language:
         evidence.method,
         template.reason(because, told, source=source, language=language),
         template.despite(despite, language),
+        source,
     )
 
 
 def as_plain(value: Any) -> Any:
-    """Answers as plain dictionaries and lists, for JSON."""
+    """Answers as plain dictionaries and lists, for JSON; numbers that are not finite become None."""
     if hasattr(value, "__dataclass_fields__"):
         return {name: as_plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, dict):
         return {str(k): as_plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [as_plain(v) for v in value]
-    return value
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

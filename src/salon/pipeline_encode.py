@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,9 +47,12 @@ class Encoded:
         Args:
             train: What may be learned from; a review of a held-out action would give the answer away.
         """
-        if self.section is None or not self.section.reviews or not train.events.texts:
+        section = self.section
+        if section is None or not section.reviews or section.specs.get(Modality.TEXT) == "none":
             return self.features
-        return FeatureSet({**self.features, REVIEWS: pooled_reviews(train, self.section)}, train.n_items)
+        if not any(text and text.strip() for text in train.events.texts or ()):
+            return self.features
+        return FeatureSet({**self.features, REVIEWS: pooled_reviews(train, section)}, train.n_items)
 
 
 def vector_cache(section: EncodeSection) -> VectorCache:
@@ -95,11 +99,8 @@ def pooled_reviews(train: Dataset, section: EncodeSection) -> Features:
     with vector_cache(section) as cache:
         found, _ = encoders.fit(table).encode(table, cache, workers=max(section.workers, 1))
     one = next(iter(found.values()))
-    return _mean_rows(one, [[place[t] for t in row] for row in per_item] if (place := _places(texts)) else [])
-
-
-def _places(texts: list[str]) -> dict[str, int]:
-    return {text: row for row, text in enumerate(texts)}
+    place = {text: row for row, text in enumerate(texts)}
+    return _mean_rows(one, [[place[text] for text in row] for row in per_item])
 
 
 def _mean_rows(features: Features, rows: list[list[int]]) -> Features:
@@ -111,3 +112,23 @@ def _mean_rows(features: Features, rows: list[list[int]]) -> Features:
             vectors[item] = features.vectors[usable].mean(axis=0)
             present[item] = True
     return Features(vectors, present, f"{features.fingerprint}-pooled")
+
+
+def feature_state(features: FeatureSet) -> dict[str, object]:
+    """The vectors as plain values and arrays, for `write_state`."""
+    state: dict[str, object] = {"names": list(features), "fingerprints": [f.fingerprint for f in features.values()]}
+    for i, one in enumerate(features.values()):
+        state |= {f"vectors{i}": one.vectors, f"present{i}": one.present}
+    return state
+
+
+def features_of(state: Mapping[str, object], n_items: int) -> FeatureSet:
+    """What `feature_state` gave."""
+    names, fingerprints = state["names"], state["fingerprints"]
+    assert isinstance(names, list)
+    assert isinstance(fingerprints, list)
+    found = {
+        name: Features(state[f"vectors{i}"], state[f"present{i}"], fingerprints[i])  # type: ignore[arg-type]
+        for i, name in enumerate(names)
+    }
+    return FeatureSet(found, n_items)

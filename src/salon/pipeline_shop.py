@@ -106,7 +106,8 @@ def _sections(tables: Mapping[str, Any], name: str) -> Shop:
     values = {}
     for section, table in tables.items():
         if section == "encode" and isinstance(table, dict):
-            specs = {key: value for key, value in table.items() if key not in EncodeSection.model_fields}
+            settings = set(EncodeSection.model_fields) - {"specs"}
+            specs = {key: value for key, value in table.items() if key not in settings}
             table = {**{key: value for key, value in table.items() if key not in specs}, "specs": specs}
         if section in classes and isinstance(table, dict):
             values[section] = build(classes[section], table, where=f"[{section}] of {name}")

@@ -16,7 +16,7 @@ PHRASES: dict[str, dict[str, str]] = {
         "share": "{name} {percent} %",
         "despite": "despite {items}",
         "popular": "Popular with everyone here",
-        "new": "New here",
+        "recent": "Popular of late",
         "random": "Picked at random",
         "profile": "Fits the profile given",
         "none": "Nothing in the history contributes",
@@ -33,7 +33,7 @@ PHRASES: dict[str, dict[str, str]] = {
         "share": "{name}占{percent}%",
         "despite": "尽管有{items}",
         "popular": "大家都喜欢",
-        "new": "新上架",
+        "recent": "近来大家都喜欢",
         "random": "随机挑选",
         "profile": "符合所给的资料",
         "none": "历史记录没有贡献",
@@ -94,17 +94,16 @@ def reason(because: Sequence[str], parts: Mapping[str, float], *, source: str = 
 
     Args:
         because: Titles of the history items that contribute most, largest first.
-        parts: Kind of information ("clicks", "text", "image", ...) to its part of the score.
+        parts: Kind of information ("clicks", "text", "image", ...) to its part of the score;
+            "profile" is told where no item of the history contributes.
         source: Where the item comes from when not from the person's taste: "popular", "recent", "random".
         language: "en" or "zh".
     """
     words = phrases(language)
-    if source in ("popular", "random"):
+    if source in ("popular", "recent", "random"):
         return words[source]
-    if source == "recent":
-        return words["new"]
     if not because:
-        return words["profile"] if any(v > 0 for v in parts.values()) else words["none"]
+        return words["profile" if parts.get("profile", 0.0) > 0 else "none"]
     like = words["like"].format(items=join(because, language))
     told = shares(parts, language)
     return words["from"].format(like=like, shares=told) if told else like

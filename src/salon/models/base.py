@@ -30,6 +30,8 @@ class Recommender(Component, ABC):
     """Whether an item without any action can be recommended."""
     handles_cold_users: ClassVar[bool] = False
     """Whether a history that was not in the training data is answered from its items."""
+    reads_profiles: ClassVar[bool] = False
+    """Whether the attributes of a person count, so that somebody without a history can be answered."""
 
     n_items_: int
 
