@@ -247,3 +247,10 @@ def test_only_the_latest_actions_are_learned():
     data = Dataset.of(Events.of([0] * 5 + [1] * 2, [0, 1, 2, 3, 4, 3, 4]), 2, 5)
     model = Linear(LinearSettings(search=False, max_history=2)).fit(data)
     assert model.rows_.tolist() == [3, 4]
+
+
+def test_a_weight_for_nothing_is_an_error():
+    with pytest.raises(SettingError, match="no modality 'txt'"):
+        fitted(Point(media={"txt": 1.0}))
+    with pytest.raises(SettingError, match="no setting 'rigde'"):
+        fitted().refit_with({"rigde": 1.0})

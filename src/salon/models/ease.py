@@ -27,6 +27,9 @@ from salon.types import FloatArray, IntArray
 
 REGS = (10.0, 30.0, 100.0, 200.0, 300.0, 500.0, 1000.0, 2000.0, 5000.0)
 
+UNASKED = 300.0
+"""The ridge where the data are too few to ask any question."""
+
 
 class EaseSettings(Settings):
     """Settings of `EASE`."""
@@ -66,7 +69,7 @@ class EASE(Recommender):
         if reg is None:
             task = warm_task(problem, data.touched(), validation, queries.ordered, rng)
             values = [task.value(plain(each / unit), Budget(np.inf)) for each in REGS]
-            reg = REGS[int(np.argmax(values))]
+            reg = REGS[int(np.argmax(values))] if len(task.holdout) else UNASKED
         solution = problem.solution(plain(reg / unit), Budget(np.inf))
         return {"rows_": grams.rows, "weights_": solution.weights, "reg_": float(reg)}
 

@@ -22,8 +22,9 @@ from scipy import sparse
 from salon.config import Settings
 from salon.data import Dataset, Holdout, Queries
 from salon.encode.base import FeatureSet
-from salon.errors import DataError, ResourceError, SettingError
+from salon.errors import DataError, ResourceError, SettingError, did_you_mean
 from salon.models.base import Contributions, Recommender
+from salon.models.linear_holdout import MANY
 from salon.models.linear_media import Media
 from salon.models.linear_parts import Ledger
 from salon.models.linear_point import Point
@@ -64,6 +65,7 @@ class Linear(Recommender):
     settings: LinearSettings = LinearSettings()
     handles_cold_items = True
     handles_cold_users = True
+    reads_profiles = True
 
     n_attributes_: int
     point_: dict[str, Any]
@@ -93,6 +95,7 @@ class Linear(Recommender):
         queries = latest(data.queries(data.active_users()), settings.max_history)
         if not (queries.weights > 0).any():
             raise DataError("There is no positive action to learn from.", hint="Check the weights of the events.")
+        _check_named(settings.point, items)
         media = Media.of(items)
         n_attributes = 0 if queries.profiles is None else int(queries.profiles.shape[1])
         self._check_size(queries, data.n_items, media, n_attributes)
@@ -122,7 +125,8 @@ class Linear(Recommender):
         cold = int(media.any_present(n_items).sum()) - touched if media.names else 0
         matrices = 12 + len(media.names)  # of 4 bytes: sums, one per modality, B twice, and the inverse at work
         if self.settings.search:
-            matrices += KEPT + (5 * (4 + len(media.names)) if cold > 0 else 0)  # the hidden folds and their rival
+            sets = 5 if touched < MANY else 3  # the hidden folds and their rival
+            matrices += KEPT + (sets * (4 + len(media.names)) if cold > 0 else 0)
         if touched <= DOUBLE:
             matrices *= 2
         gigabytes = (4.0 * matrices * touched**2 + 8.0 * touched * max(cold, 0)) / 2**30
@@ -188,10 +192,14 @@ class Linear(Recommender):
         """The same model with some settings replaced, such as {"media:text": 0.0}, from the same sums over people.
 
         Raises:
-            SettingError: The change needs sums that were not kept (another `user_exponent` or order).
+            SettingError: A setting is unknown, or the change needs sums that were not kept (another `user_exponent` or
+                order).
         """
-        point = self.point.moved(changes)
         old = self.point
+        for name in changes:
+            if name not in old.flat():
+                raise SettingError(f"There is no setting {name!r}.", hint=did_you_mean(name, old.flat()))
+        point = old.moved(changes)
         if (point.user_exponent, bool(point.order)) != (old.user_exponent, bool(old.order)) or (
             point.order and point.order_reach != old.order_reach
         ):
@@ -247,6 +255,13 @@ class Linear(Recommender):
     def _with(self, stats: Statistics, media: Media, point: Point, n_items: int) -> Self:
         state = {**self.state(), **learned(stats, media, point, n_items)}
         return type(self)(self.settings).restore(state)
+
+
+def _check_named(point: Point, items: FeatureSet) -> None:
+    """Refuses a weight for a modality that the catalogue does not have, unless it has none at all."""
+    for name in (*point.media, *point.twins):
+        if len(items) and name not in list(items):
+            raise SettingError(f"There is no modality {name!r} to weigh.", hint=did_you_mean(name, list(items)))
 
 
 def learned(stats: Statistics, media: Media, point: Point, n_items: int) -> dict[str, Any]:
