@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from salon.cli.show import with_json_value
+from salon.cli.model_verbs import item_ids
+from salon.cli.show import emit, table, with_json_value
 
 VERBS = ("demo", "check", "encode", "weights", "fit", "recommend", "similar", "explain", "evaluate", "compare", "list")
 
@@ -108,6 +110,11 @@ def test_list_shows_components_and_their_settings() -> None:
         (("evaluate", "SHOP", "--protocol", "coldd"), "'cold'"),
         (("recommend", "MODEL", "--user", "p99"), "no user 'p99'"),
         (("recommend", "MODEL"), "either users or histories"),
+        (("recommend", "MODEL", "--user", "p00", "--history", "thing-00"), "either users or histories"),
+        (("fit", "SHOP", "--out", "SHOP"), "is not an artefact of salon"),
+        (("fit", "SHOP", "--out", "/dev/null/model"), "cannot be written"),
+        (("list", "", "linear"), "Of which kind"),
+        (("recommend", "MODEL", "--user", "p00", "--json", "/dev/null/out.json"), "/dev/null"),
         (("recommend", "MODEL", "--profile", "club"), "attribute=value"),
         (("recommend", "MODEL", "--profile", "club=green"), "club=green"),
         (("explain", "MODEL", "--user", "p00", "--item", "thing-98"), "thing-98"),
@@ -143,3 +150,15 @@ def test_a_failed_fit_leaves_the_old_model(
     bad = make_shop(tmp_path, model='name = "biasedmf"\nfactors = -1')
     assert salon("fit", bad, "--out", model).returncode == 1
     assert (model / "manifest.json").read_bytes() == before
+
+
+def test_brackets_are_no_markup_and_quotes_keep_commas(capsys: pytest.CaptureFixture[str]) -> None:
+    table("For [red]:", ["[b]"], [("[/i] [REC]",)])
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in ("For [red]:", "[b]", "[/i] [REC]"))
+    assert item_ids('17, "a,b",901') == ["17", "a,b", "901"]
+
+
+def test_json_has_no_number_that_json_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
+    emit({"a": np.float32(0.5), "b": float("nan")}, "-")
+    assert json.loads(capsys.readouterr().out) == {"a": 0.5, "b": None}

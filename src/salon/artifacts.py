@@ -47,10 +47,7 @@ def writing(path: Path, kind: str, **about: Any) -> Iterator[Path]:
     Raises:
         ArtifactError: `path` holds something that is not an artefact of salon, or cannot be written.
     """
-    path = Path(os.path.abspath(path))
-    _recover(path)
-    if path.exists() and not (path / MANIFEST).is_file():
-        raise ArtifactError(f"{str(path)!r} exists and is not an artefact of salon.", hint="Choose another folder.")
+    path = check_place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)
     folder = path.parent / f".{path.name}.new-{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -64,6 +61,22 @@ def writing(path: Path, kind: str, **about: Any) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def check_place(path: Path) -> Path:
+    """The absolute path of an artefact that may be written there; to be asked before long work, too.
+
+    Raises:
+        ArtifactError: `path` holds something that is not an artefact of salon, or cannot be written.
+    """
+    path = Path(os.path.abspath(path))
+    _recover(path)
+    if path.exists() and not (path / MANIFEST).is_file():
+        raise ArtifactError(f"{str(path)!r} exists and is not an artefact of salon.", hint="Choose another folder.")
+    above = next(folder for folder in path.parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise ArtifactError(f"{str(path)!r} cannot be written in {str(above)!r}.", hint="Choose another folder.")
+    return path
 
 
 def reading(path: Path, kind: str) -> dict[str, Any]:

@@ -25,6 +25,10 @@ def list_components(
     if kind and kind not in registry.KINDS:
         raise SettingError(f"There is no kind {kind!r}.", hint=did_you_mean(kind, registry.KINDS))
     if name:
+        if not kind:
+            raise SettingError(
+                f"Of which kind is {name!r}?", hint=f"Write one of {', '.join(registry.KINDS)} before it."
+            )
         _one(kind, name, json)
         return
     found = {
@@ -37,7 +41,7 @@ def list_components(
 
 
 def _line(cls: type[Component]) -> str:
-    return (cls.__doc__ or "").strip().splitlines()[0]
+    return next(iter((cls.__doc__ or "").strip().splitlines()), "")
 
 
 def _one(kind: str, name: str, json: str) -> None:

@@ -69,6 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        if os.environ.get("SALON_DEBUG"):
+            raise
+        message = f"{error.filename or 'A file'!s}: {error.strerror or error}."
+        _tell(
+            SalonError(message, hint="Check the path, the permissions and the free space."), as_json="--json" in given
+        )
+        sys.exit(1)
     except Exception as error:
         if os.environ.get("SALON_DEBUG"):
             raise

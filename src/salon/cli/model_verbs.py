@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from salon.artifacts import check_place
 from salon.cli.show import Json, bars, emit, say, table
 from salon.errors import SettingError
 from salon.pipeline import Pipeline
@@ -16,7 +18,11 @@ from salon.pipeline_answers import Answer
 ShopPath = Annotated[Path, typer.Argument(metavar="SHOP.toml", help="The file that describes the catalogue.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A folder that `salon fit` wrote.")]
 Users = Annotated[list[str] | None, typer.Option("--user", "-u", help="Id of a known user; may be repeated.")]
-History = Annotated[str, typer.Option(help="Item ids of anybody's history, oldest first: 17,256,901.")]
+History = Annotated[
+    str,
+    typer.Option(help="Item ids of anybody's history, oldest first: 17,256,901; ids with a comma in double quotes."),
+]
+Profile = Annotated[list[str] | None, typer.Option(help="Attribute of a new person: job=nurse; may be repeated.")]
 Count = Annotated[int, typer.Option("-k", min=1, max=10_000, help="How many items.")]
 Language = Annotated[str, typer.Option("--language", help="Of the reasons: en or zh.")]
 
@@ -35,6 +41,7 @@ def fit(
     Example: salon fit shop.toml --out model/
     """
     start = time.perf_counter()
+    check_place(out)
     pipeline = Pipeline.read(shop, parallel=True)
     with bars(quiet=bool(json)) as progress:
         pipeline.fit(rng=seed, progress=progress)
@@ -52,7 +59,7 @@ def recommend(
     user: Users = None,
     history: History = "",
     k: Count = 10,
-    profile: Annotated[list[str] | None, typer.Option(help="Attribute of a new person: job=nurse.")] = None,
+    profile: Profile = None,
     exclude: Annotated[str, typer.Option(help="Item ids to leave out: 3,4.")] = "",
     why: Annotated[bool, typer.Option("--why/--no-why", help="Say for each item what contributes to it.")] = True,
     language: Language = "en",
@@ -65,13 +72,13 @@ def recommend(
     Example: salon recommend model/ --history 17,256,901
     """
     pipeline = Pipeline.load(model)
-    histories = None if user else [_ids(history)] if history or profile else None
+    histories = [item_ids(history)] if history or (profile and not user) else None
     answers = pipeline.recommend(
         user,
         histories,
         k=k,
         profile=_pairs(profile or []),
-        exclude=_ids(exclude),
+        exclude=item_ids(exclude),
         explained=why,
         language=language,
     )
@@ -103,6 +110,7 @@ def explain(
     item: Annotated[str, typer.Option("--item", "-i", help="Id of the item to explain.")],
     user: Annotated[str, typer.Option("--user", "-u", help="Id of a known user.")] = "",
     history: History = "",
+    profile: Profile = None,
     most: Annotated[int, typer.Option(min=1, help="How many items of the history to show.")] = 10,
     language: Language = "en",
     json: Json = "",
@@ -114,10 +122,16 @@ def explain(
     Example: salon explain model/ --user 42 --item 901
     """
     pipeline = Pipeline.load(model)
-    told = pipeline.explain(item, user=user or None, history=_ids(history) if history else None, language=language)
+    told = pipeline.explain(
+        item,
+        user=user or None,
+        history=item_ids(history) if history or (profile and not user) else None,
+        profile=_pairs(profile or []),
+        language=language,
+    )
     if emit(told, json):
         return
-    say(f"{told.title} ({told.id}) has the score {told.score:.4g}.")
+    say(f"{told.title} ({told.id}) has the score {told.score:.4g}, from {told.source!r}.")
     say(told.words + (f", {told.despite}" if told.despite else "") + ".")
     names = list(told.by)
     rows = [(p.id, p.title, f"{p.value:+.4f}", *(f"{p.by[n]:+.4f}" for n in names)) for p in told.parts[:most]]
@@ -140,8 +154,10 @@ def _show(title: str, answer: Answer) -> None:
         say("Nothing is left to recommend.")
 
 
-def _ids(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+def item_ids(text: str) -> list[str]:
+    """Ids with commas between them; one that has a comma itself stands in double quotes."""
+    words = next(csv.reader([text], skipinitialspace=True), [])
+    return [word.strip() for word in words if word.strip()]
 
 
 def _pairs(words: list[str]) -> dict[str, str]:

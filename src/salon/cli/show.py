@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from salon.pipeline_answers import as_plain
 from salon.types import Progress
@@ -44,14 +45,15 @@ def emit(value: Any, target: str) -> bool:
 
     Args:
         value: Plain data or frozen answers.
-        target: What --json was given: "" for not at all, "-" to print, or a file.
+        target: What --json was given: "" for not at all, "-" to print, or a file, whose folder is made if needed.
     """
     if not target:
         return False
-    text = json.dumps(as_plain(value), ensure_ascii=False, indent=1, default=str)
+    text = json.dumps(as_plain(value), ensure_ascii=False, indent=1, allow_nan=False)
     if target == "-":
         sys.stdout.write(text + "\n")
         return True
+    Path(target).parent.mkdir(parents=True, exist_ok=True)
     Path(target).write_text(text + "\n", encoding="utf-8")
     err.print(f"Wrote {target}", highlight=False, markup=False)
     return False
@@ -64,17 +66,19 @@ def say(text: str) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
     """A plain table; columns whose numbers are in `right` are aligned to the right."""
-    made = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    made = Table(
+        title=Text(title) if title else None, title_justify="left", header_style="bold", box=None, pad_edge=False
+    )
     for number, name in enumerate(columns):
-        made.add_column(name, justify="right" if number in right else "left", overflow="fold")
+        made.add_column(Text(name), justify="right" if number in right else "left", overflow="fold")
     for row in rows:
         made.add_row(*[_cell(value) for value in row])
     out.print(made, highlight=False, markup=False)
 
 
-def _cell(value: object) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("[", r"\[")
+def _cell(value: object) -> Text:
+    """Plain text: brackets in a title are no markup."""
+    return Text(f"{value:.4g}" if isinstance(value, float) else str(value))
 
 
 @contextmanager
