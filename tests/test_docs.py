@@ -4,6 +4,8 @@ import contextlib
 import importlib.util
 import io
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ from salon.pipeline_shop import Shop, read_shop
 
 REPO = Path(__file__).resolve().parent.parent
 PAGES = sorted([REPO / "README.md", *(REPO / "docs").rglob("*.md"), *(REPO / "benchmarks").rglob("*.md")])
+FILE = re.compile(r"# \w+\.py\n")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
 
 
@@ -31,14 +34,64 @@ def verbs() -> dict[str, typer.main.TyperCommand]:
     return dict(typer.main.get_command(program()).commands)  # type: ignore[attr-defined]
 
 
-def test_python_blocks_run(make_shop: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def python_pages() -> dict[Path, list[str]]:
+    found = {page: [text for kind, text in BLOCK.findall(page.read_text()) if kind == "python"] for page in PAGES}
+    return {page: texts for page, texts in found.items() if texts}
+
+
+def is_file(text: str) -> bool:
+    return FILE.match(text) is not None
+
+
+def is_plugin(page: Path) -> bool:
+    return any(is_file(text) for text in python_pages()[page])
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in python_pages() if not is_plugin(p)], ids=lambda page: str(page.relative_to(REPO))
+)
+def test_python_blocks_run(
+    page: Path, make_shop: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_shop(tmp_path)
     monkeypatch.chdir(tmp_path)
-    for page, text in blocks("python"):
-        code = text.replace('"17", "256", "901"', '"thing-02", "thing-04"')
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            exec(compile(code, page, "exec"), {})
-        assert "thing number" in printed.getvalue(), page
+    names: dict[str, object] = {}
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        for text in python_pages()[page]:
+            exec(compile(text.replace('"17", "256", "901"', '"thing-02", "thing-04"'), page.name, "exec"), names)
+    assert page.name != "README.md" or "thing number" in printed.getvalue()
+
+
+def test_the_plugin_of_the_docs_keeps_the_contract(make_shop: Callable[..., Path], tmp_path: Path) -> None:
+    pages = [page for page in python_pages() if is_plugin(page)]
+    assert pages
+    for number, page in enumerate(pages):
+        folder = tmp_path / str(number)
+        make_shop(folder)
+        run = []
+        for text in python_pages()[page]:
+            if is_file(text):
+                (folder / text.splitlines()[0].removeprefix("# ")).write_text(text, encoding="utf-8")
+            else:
+                run.append(text)
+        write_installed(folder, page)
+        (folder / "run_blocks.py").write_text("\n".join(run), encoding="utf-8")
+        command = [sys.executable, "-W", "error", "run_blocks.py"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr.decode("utf-8")
+
+
+def write_installed(folder: Path, page: Path) -> None:
+    """What `pip install` makes of the entry points in the page's pyproject.toml."""
+    tables = [tomllib.loads(text) for kind, text in BLOCK.findall(page.read_text()) if kind == "toml"]
+    (project,) = [table["project"] for table in tables if "project" in table]
+    info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir()
+    about = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    (info / "METADATA").write_text(about, encoding="utf-8")
+    entries = project["entry-points"][registry.GROUP]
+    lines = [f"[{registry.GROUP}]", *(f"{name} = {target}" for name, target in entries.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
 
 
 def test_toml_blocks_are_catalogue_files(tmp_path: Path) -> None:
@@ -95,9 +148,14 @@ def test_the_reference_is_up_to_date() -> None:
 def test_every_verb_and_component_is_in_the_docs() -> None:
     text = "\n".join(p.read_text() for p in PAGES if p.parent.name != "reference")
     assert not [verb for verb in verbs() if f"salon {verb}" not in text]
-    models = [name for name in registry.names("model") if f"`{name}`" not in text]
-    encoders = [name for name in registry.names("encoder") if f"`{name}`" not in text]
-    assert not models + encoders
+    assert not [name for kind in registry.KINDS for name in registry.names(kind) if f"`{name}`" not in text]
+
+
+def test_the_index_lists_every_page() -> None:
+    index = (REPO / "docs" / "index.md").read_text()
+    pages = [p.relative_to(REPO / "docs").as_posix() for p in (REPO / "docs").rglob("*.md") if p.name != "index.md"]
+    assert len(pages) > 10
+    assert not [page for page in pages if f"({page})" not in index and not page.startswith("decisions/")]
 
 
 def test_the_tree_in_the_readme_names_every_folder() -> None:
