@@ -6,7 +6,7 @@ from linear_worlds import POINT, features, fitted, one, world
 from scipy.optimize import minimize
 
 from salon.data import Dataset, Events
-from salon.models.ease import EASE
+from salon.models.ease import EASE, UNASKED
 from salon.models.linear_media import Media
 from salon.models.linear_solve import inverse
 from salon.models.linear_statistics import collect
@@ -174,3 +174,8 @@ def test_repeated_actions_are_merged_before_anything_is_counted():
 def test_a_user_weighs_one_at_exponent_one_half():
     data = Dataset.of(Events.of([0] * 5, range(5)), 1, 5)
     assert np.linalg.norm(collect(data.queries(), 5, exponent=0.5).gram.toarray()) == pytest.approx(1.0)
+
+
+def test_ease_takes_a_middling_ridge_where_nothing_can_be_asked():
+    single = Dataset.of(Events.of([0, 1, 2], [0, 1, 2]), 3, 3)
+    assert EASE().fit(single).reg_ == UNASKED
