@@ -7,6 +7,7 @@ be brought to one scale.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,20 +46,28 @@ class Task:
 
     def value(self, point: Point, budget: Budget) -> float:
         """Mean nDCG of a point over the questions."""
+        return self.values(point, (point.cold_scale,), budget)[0]
+
+    def values(self, point: Point, scales: Sequence[float], budget: Budget) -> list[float]:
+        """Mean nDCG under several `cold_scale`s; scored once, since cold scores grow in proportion."""
         scorer = self.problem.scorer(point, budget, self.cold)
-        total, asked = 0.0, self.holdout
+        asked, totals = self.holdout, np.zeros(len(scales))
         for rows in blocks(len(asked), block_size(self.problem.n_items)):
-            scores = self.problem.score(scorer, asked.queries.take(rows), point, budget)
-            part = asked.queries.take(rows)
+            part, targets = asked.queries.take(rows), sparse.csr_array(asked.targets[rows])
+            scores = self.problem.score(scorer, part, point, budget)
             scores[part.row_of(), part.items] = -np.inf
             if asked.exclude is not None:
                 scores[sparse.csr_array(asked.exclude[rows]).nonzero()] = -np.inf
             if asked.candidates is not None:
                 scores[:, ~asked.candidates] = -np.inf
-            targets = sparse.csr_array(asked.targets[rows])
-            hits = hit_matrix(top_k(scores, CUT).ids, targets)
-            total += float(ndcg(hits, relevant_counts(targets), CUT).sum())
-        return total / max(len(asked), 1)
+            relevant, past = relevant_counts(targets), point.cold_scale
+            for place, scale in enumerate(scales):
+                if scale != past:
+                    scores[:, scorer.twins.cold] *= np.float32(scale / past)
+                    past = scale
+                hits = hit_matrix(top_k(scores, CUT).ids, targets)
+                totals[place] += float(ndcg(hits, relevant, CUT).sum())
+        return [float(total) / max(len(asked), 1) for total in totals]
 
 
 def keep(queries: Queries, kept: BoolArray) -> Queries:

@@ -161,8 +161,9 @@ def search(
     if cold and min(len(task.holdout) for task in cold) >= FEWEST:
         point, cold_value = climb(remembered(_mean_value(cold, budget)), point, _twin_grid(point), budget)
         rival = _rival_task(problem, cold, touched, validation, rng)
-        scaled = [point.moved({"cold_scale": scale}) for scale in sorted(COLD_SCALES, reverse=True)]
-        point = max(scaled, key=partial(rival.value, budget=budget))  # of equal ones the most generous to cold items
+        scales = sorted(COLD_SCALES, reverse=True)
+        best = int(np.argmax(rival.values(point, scales, budget)))  # of equal ones the most generous to cold items
+        point = point.moved({"cold_scale": scales[best]})
         solves += budget.solves
     return Found(point, warm_value, cold_value, solves)
 
