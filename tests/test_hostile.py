@@ -67,15 +67,15 @@ def test_hostile_media_are_masked_and_named_in_bounded_memory(tmp_path: Path) ->
     rows = ["id,name,photo,sound"]
     for name, data in {**HOSTILE_MEDIA, **HOSTILE_SOUND}.items():
         (tmp_path / name).write_bytes(data)
-        rows.append(f"{name},a,{name},," if name.endswith("png") else f"{name},a,,{name}")
+        rows.append(f"{name},lamp,{name},," if name.endswith("png") else f"{name},lamp,,{name}")
     Image.new("RGB", (20, 20), "red").save(tmp_path / "good.png")
     (tmp_path / "link.png").symlink_to("/etc/passwd")
     rows += [
-        "good,a,good.png,",
-        "link,a,link.png,",
-        "out,a,../../../etc/passwd,",
-        "root,a,/etc/passwd,",
-        "gone,a,no.png,",
+        "good,lamp,good.png,",
+        "link,lamp,link.png,",
+        "out,lamp,../../../etc/passwd,",
+        "root,lamp,/etc/passwd,",
+        "gone,lamp,no.png,",
     ]
     (tmp_path / "items.csv").write_text("\n".join(r.rstrip(",") + "," * (3 - r.rstrip(",").count(",")) for r in rows))
     shop = tmp_path / "shop.toml"
