@@ -67,6 +67,29 @@ def test_the_value_of_a_task_is_ndcg_by_the_book():
     assert task.value(POINT, Budget(np.inf)) == pytest.approx(np.mean(values))
 
 
+def test_scaling_cold_scores_once_equals_scoring_again():
+    data = Dataset.of(events(n_users=80, n_items=40, untouched=6), 80, 40)
+    whole = Problem(data.queries(), Media.of(features(40)), 40)
+    task = split_task(whole, warm_actions(whole.train, True, np.random.default_rng(0)), None, np.random.default_rng(0))
+    task = Task(task.problem, task.holdout, np.arange(34, 40))
+    start, scales = POINT.for_modalities(("text", "image")), (8.0, 1.0, 0.125)
+    again = [task.value(start.moved({"cold_scale": scale}), Budget(np.inf)) for scale in scales]
+    assert task.values(start, scales, Budget(np.inf)) == pytest.approx(again)
+    assert len(set(again)) > 1
+
+
+def test_given_questions_that_rank_everything_say_how_often_a_cold_item_is_the_answer():
+    data = Dataset.of(events(n_users=150, n_items=40, untouched=6), 150, 40)
+    train = data.queries()
+    asked = warm_actions(train, True, np.random.default_rng(0))
+    task = split_task(Problem(train, Media.of(features(40)), 40), asked, None, np.random.default_rng(0))
+    start = POINT.for_modalities(("text", "image"))
+    found = search(task.problem, start, task.holdout, last=True, seconds=4.0, rng=np.random.default_rng(0))
+    cold = Task(task.problem, task.holdout, np.arange(34, 40))
+    warm = Task(task.problem, task.holdout)
+    assert cold.value(found.point, Budget(np.inf)) >= warm.value(found.point, Budget(np.inf)) - 0.01
+
+
 def test_given_exclusions_and_candidates_are_kept():
     data = world()
     whole = Problem(data.queries(), Media.of(features()), 15)
