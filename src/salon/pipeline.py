@@ -33,6 +33,8 @@ from salon.quality import QualityReport, check_quality
 from salon.registry import name_of
 from salon.types import BoolArray, IntArray, Progress, TopK
 
+EXPLAINED = 100
+"""Items of an answer that are explained; explaining by removal scores each history once per action and item."""
 POPULAR = "popular"
 """The source of items where the model has no answer."""
 
@@ -217,7 +219,7 @@ class Pipeline:
             k: How many items.
             profile: Attributes of a person without a row in the user table.
             exclude: Ids of items to leave out.
-            explained: Whether each item comes with its explanation.
+            explained: Whether the items come with their explanation, the first 100 of each person.
             language: Of the explanations: "en" or "zh".
         """
         queries = self.queries(users, histories, profile)
@@ -253,7 +255,7 @@ class Pipeline:
         places = [j for j in range(found.k) if found.ids[row, j] >= 0]
         whys: dict[int, Explanation] = {}
         if explained:
-            whys = self._explanations(query, found, row, places, language)
+            whys = self._explanations(query, found, row, places[:EXPLAINED], language)
         suggestions = tuple(
             Suggestion(
                 items.ids[int(found.ids[row, j])],

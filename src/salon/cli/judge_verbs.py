@@ -44,12 +44,15 @@ def compare(
 ) -> None:
     """Compare models on the same split of a catalogue, with intervals and paired tests per user.
 
-    The popular, random and content baselines are always among them.
+    The popular, random and content baselines are always among them. The model that the catalogue file names under
+    [model] is compared with the settings it has there, all others with their defaults.
 
     Example: salon compare shop.toml --models popular,itemknn,linear
     """
     pipeline = Pipeline.read(shop, parallel=True)
-    _judge(pipeline, [name.strip() for name in models.split(",") if name.strip()], protocol, seed, html, json)
+    named = {"name": "linear", **pipeline.shop.model}
+    wanted = [name.strip() for name in models.split(",") if name.strip()]
+    _judge(pipeline, [named if name == named["name"] else name for name in wanted], protocol, seed, html, json)
 
 
 def _judge(
