@@ -27,7 +27,7 @@ def settings_table(cls: type[Settings]) -> list[str]:
 def components() -> str:
     lines = ["# Components", ""]
     for kind in registry.KINDS:
-        lines += [f"## {kind.capitalize()}s", ""]
+        lines += [f"## {kind.capitalize()}" + ("es" if kind == "index" else "s"), ""]
         for name in registry.names(kind):
             cls = registry.resolve(kind, name)
             about = (cls.__doc__ or "").strip().splitlines()[0]

@@ -12,6 +12,8 @@ from salon.component import Component
 from salon.config import describe
 from salon.errors import SettingError, did_you_mean
 
+PLURALS = {"index": "indexes"}
+
 
 def list_components(
     kind: Annotated[str, typer.Argument(help="encoder, fuser, model or index; empty for all.")] = "",
@@ -36,7 +38,7 @@ def list_components(
     }
     if not emit(found, json):
         for k, components in found.items():
-            table(f"{k}s", ["name", "what it is"], list(components.items()))
+            table(PLURALS.get(k, f"{k}s"), ["name", "what it is"], list(components.items()))
             say("")
 
 

@@ -30,6 +30,10 @@ VERBS = {
 """Verb to module and function; a module is imported only when one of its verbs is called, or for the help of all."""
 
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Set to 1 unless they are set: threads that wait for each other on a busy machine cost several times the work."""
+
+
 def program(verbs: Iterable[str] = VERBS) -> typer.Typer:
     """The program with some of its verbs."""
     app = typer.Typer(
@@ -59,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Exit codes: 0 done, 1 an error that salon explains, 2 a misused command line, 70 a bug.
     """
+    for name in THREADS:
+        os.environ.setdefault(name, "1")
     given = with_json_value(sys.argv[1:] if arguments is None else arguments)
     try:
         called = [word for word in given[:1] if word in VERBS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,18 @@ _EVENT_COLUMNS = ("users", "items", "weights", "values", "times", "kinds", "show
 
 
 def write_dataset(folder: Path, dataset: Dataset) -> None:
-    """Writes items, users and events as parquet, and what they mean as JSON."""
+    """Writes items, users and events as parquet, and what they mean as JSON.
+
+    The folder of the media is kept relative to `folder`, so that both can be moved together.
+    """
     about: dict[str, Any] = {"repeat": dataset.repeat, "fields": {}}
     for name, table in (("items", dataset.items), ("users", dataset.users)):
         columns = {"id": pl.Series(table.ids.names, dtype=pl.String)}
         columns |= {f"field:{f.name}": _column(f) for f in table.fields.values()}
         pl.DataFrame(columns).write_parquet(folder / f"{name}.parquet")
         about["fields"][name] = [[f.name, f.modality.value] for f in table.fields.values()]
-    about["root"] = str(dataset.items.root) if dataset.items.root else None
+    root = dataset.items.root
+    about["root"] = None if root is None else os.path.relpath(root.resolve(), folder.resolve())
     events = dataset.events
     frame = {name: pl.Series(np.asarray(getattr(events, name))) for name in _EVENT_COLUMNS}
     if events.texts is not None:
@@ -58,7 +63,7 @@ def read_dataset_folder(folder: Path) -> Dataset:
     about = read_json(folder / "tables.json")
     try:
         frames = {name: pl.read_parquet(folder / f"{name}.parquet") for name in ("items", "users", "events")}
-        root = Path(about["root"]) if about["root"] else None
+        root = (folder / about["root"]).resolve() if about["root"] else None
         items = _table(Items, "item", frames["items"], about["fields"]["items"], root)
         users = _table(Users, "user", frames["users"], about["fields"]["users"], None)
         return Dataset(items, _events(frames["events"], about), users, about["repeat"])

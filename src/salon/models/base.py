@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from salon.arrays import block_size, blocks, top_k
 from salon.component import Component
@@ -59,7 +61,10 @@ class Recommender(Component, ABC):
             raise DataError(f"{type(self).__name__} needs item features.", hint="Declare text, image or other media.")
         if items is not None and len(items) and items.n_items != data.n_items:
             raise DataError(f"Features of {items.n_items} items for a catalogue of {data.n_items}.")
-        learned = self._fit(data, items or FeatureSet({}, data.n_items), np.random.default_rng(rng or 0), validation)
+        with threadpool_limits(threads()):
+            learned = self._fit(
+                data, items or FeatureSet({}, data.n_items), np.random.default_rng(rng or 0), validation
+            )
         for name in [n for n in vars(self) if n.endswith("_")]:
             delattr(self, name)
         return self.restore({"n_items_": data.n_items, **learned})
@@ -125,6 +130,18 @@ class Recommender(Component, ABC):
     def similar(self, items: IntArray, k: int = 10, *, allow: BoolArray | None = None) -> TopK:
         """The k items most like each given item: what this model recommends to someone who liked only that one."""
         return self.recommend(Queries.from_lists([[int(i)] for i in items]), k, allow=allow)
+
+
+def threads() -> int:
+    """Threads of the numerical libraries during a fit: $SALON_THREADS, or 1.
+
+    Threads that wait for each other on a busy machine cost several times the work; more pay on idle cores and
+    catalogues of many thousands of items.
+    """
+    given = os.environ.get("SALON_THREADS", "1")
+    if not given.isdigit() or given == "0":
+        raise SettingError(f"SALON_THREADS is {given!r}.", hint="Give a number of threads, at least 1.")
+    return int(given)
 
 
 @dataclass(frozen=True)
