@@ -38,10 +38,20 @@ def examples(pipeline: Pipeline, users: Sequence[str], *, k: int = 8, language: 
 
 
 def person_examples(pipeline: Pipeline, trial: Trial, *, people: int = 5, k: int = 8) -> list[PersonExample]:
-    """The same for the best model of a comparison that can explain itself exactly, on training events."""
-    best = next((n for n in trial.report.names if isinstance(trial.models[n], Explainable)), trial.report.names[0])
+    """The same for one model of a comparison (see `best_explained`), on training events."""
+    best = best_explained(trial)
     asked = pipeline.asking(trial.models[best], trial.split.train)
     return examples(asked, some_people(trial.split.train, people), k=k)
+
+
+def best_explained(trial: Trial) -> str:
+    """The model to show: the first that splits its scores by modality, unless it is clearly worse; else the first."""
+    names = [name for name in trial.report.names if isinstance(trial.models[name], Explainable)]
+    for name in names:
+        against = trial.report.comparison(name)
+        if trial.models[name].handles_cold_items and not (against and against.resolved):
+            return name
+    return (names or list(trial.report.names))[0]
 
 
 def _example(data: Dataset, answer: Answer) -> PersonExample:

@@ -31,7 +31,7 @@ def evaluate(shop: ShopPath, protocol: Protocol = "random", seed: Seed = 0, html
     Example: salon evaluate shop.toml --protocol time --json out.json
     """
     pipeline = Pipeline.read(shop, parallel=True)
-    _judge(pipeline, [{"name": "linear", **pipeline.shop.model}], protocol, seed, html, json)
+    _judge(shop, pipeline, [{"name": "linear", **pipeline.shop.model}], protocol, seed, html, json)
 
 
 def compare(
@@ -52,10 +52,11 @@ def compare(
     pipeline = Pipeline.read(shop, parallel=True)
     named = {"name": "linear", **pipeline.shop.model}
     wanted = [name.strip() for name in models.split(",") if name.strip()]
-    _judge(pipeline, [named if name == named["name"] else name for name in wanted], protocol, seed, html, json)
+    _judge(shop, pipeline, [named if name == named["name"] else name for name in wanted], protocol, seed, html, json)
 
 
 def _judge(
+    shop: Path,
     pipeline: Pipeline,
     models: Sequence[str | Mapping[str, Any]],
     protocol: str,
@@ -68,14 +69,14 @@ def _judge(
         wanted = with_baselines(models, has_features=len(pipeline.features) > 0)
         trial = judge(pipeline, wanted, protocol=protocol, seed=seed, progress=progress)
     if html:
-        write_page(pipeline, trial, html)
+        write_page(pipeline, trial, html, f"Models on {shop.stem}")
     if not emit(trial.report.to_dict(), json):
         show_report(trial.report)
         if html:
             say(f"Wrote {html}")
 
 
-def write_page(pipeline: Pipeline, trial: Trial, path: Path, title: str = "") -> None:
+def write_page(pipeline: Pipeline, trial: Trial, path: Path, title: str) -> None:
     """The comparison as a page, with some people's recommendations by the best explainable model."""
     examples = person_examples(pipeline, trial)
     write_report(
@@ -83,6 +84,6 @@ def write_page(pipeline: Pipeline, trial: Trial, path: Path, title: str = "") ->
         report=trial.report,
         quality=pipeline.check().to_dict(),
         examples=examples,
-        title=title or f"Models on {pipeline.base.resolve().name}",
+        title=title,
         about={"Rules": "Every model learned from the training part alone; validation chose settings."},
     )
