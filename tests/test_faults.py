@@ -36,6 +36,14 @@ def kill_after(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return False
 
 
+def finish(*words: object, vectors: Path) -> str:
+    """Runs to the end, which must be a good one; gives what was told on the error stream."""
+    process = start(*words, vectors=vectors)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 0, told
+    return told.decode()
+
+
 def stored(vectors: Path) -> int:
     if not vectors.is_file():
         return 0
@@ -67,18 +75,16 @@ def test_killing_encode_never_loses_finished_vectors(pictures: Path, tmp_path: P
         now = stored(vectors)
         assert now >= before
         before = now
-    process = start("encode", pictures, "--json", vectors=vectors)
-    _, told = process.communicate(timeout=120)
-    assert process.returncode == 0, told
+    finish("encode", pictures, "--json", vectors=vectors)
     assert stored(vectors) >= before
     assert killed > 0
 
 
 def test_killing_fit_leaves_a_whole_model_or_none(pictures: Path, tmp_path: Path) -> None:
     vectors, model = tmp_path / "vectors.sqlite", tmp_path / "model"
-    assert start("fit", pictures, "--out", model, vectors=vectors).wait(120) == 0
+    finish("fit", pictures, "--out", model, vectors=vectors)
     started = time.perf_counter()
-    assert start("fit", pictures, "--out", model, vectors=vectors).wait(120) == 0
+    finish("fit", pictures, "--out", model, vectors=vectors)
     usual = time.perf_counter() - started
     rng = np.random.default_rng(2)
     killed = 0
@@ -87,6 +93,6 @@ def test_killing_fit_leaves_a_whole_model_or_none(pictures: Path, tmp_path: Path
         killed += kill_after(start("fit", pictures, "--out", model, vectors=vectors), seconds)
         reading(model, "pipeline")
     assert killed > 0
-    assert start("recommend", model, "--user", "p00", vectors=vectors).wait(60) == 0
-    assert start("fit", pictures, "--out", model, vectors=vectors).wait(120) == 0
+    finish("recommend", model, "--user", "p00", vectors=vectors)
+    finish("fit", pictures, "--out", model, vectors=vectors)
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".model")] == []

@@ -30,7 +30,11 @@ def demo(
     Example: salon demo --data shop.toml
     """
     with bars(quiet=bool(json)) as progress:
-        told = (lambda text: None) if json == "-" else lambda text: err.print(text, highlight=False, markup=False)
+        told = (
+            (lambda text: None)
+            if json == "-"
+            else lambda text: err.print(text, highlight=False, markup=False, soft_wrap=True)
+        )
         result = run_demo(out_folder, world=world, data=data, seed=seed, say=told, progress=progress)
     if emit(plain(result), json):
         return

@@ -96,6 +96,6 @@ def _tell(error: SalonError, *, as_json: bool) -> None:
     if as_json:
         sys.stderr.write(json.dumps({"error": error.to_dict()}, ensure_ascii=False) + "\n")
         return
-    err.print(f"error: {error.message}", style="red", highlight=False, markup=False)
+    err.print(f"error: {error.message}", style="red", highlight=False, markup=False, soft_wrap=True)
     if error.hint:
-        err.print(error.hint, highlight=False, markup=False)
+        err.print(error.hint, highlight=False, markup=False, soft_wrap=True)

@@ -55,13 +55,13 @@ def emit(value: Any, target: str) -> bool:
         return True
     Path(target).parent.mkdir(parents=True, exist_ok=True)
     Path(target).write_text(text + "\n", encoding="utf-8")
-    err.print(f"Wrote {target}", highlight=False, markup=False)
+    err.print(f"Wrote {target}", highlight=False, markup=False, soft_wrap=True)
     return False
 
 
 def say(text: str) -> None:
     """One line for people."""
-    out.print(text, highlight=False, markup=False)
+    out.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
