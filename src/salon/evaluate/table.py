@@ -56,12 +56,16 @@ def rule_lines(report: Report) -> list[str]:
     ]
 
 
-def terminal(report: Report, metrics: Sequence[str] = ()) -> RenderableType:
+COSTS = ("fit CPU s", "peak MB", "ms/query")
+
+
+def terminal(report: Report, metrics: Sequence[str] = (), *, costs: int = len(COSTS)) -> RenderableType:
     """What a rich console prints: the table, the rules of the test, and the warnings.
 
     Args:
         report: The evaluation.
         metrics: Columns; the default is `shown_metrics`.
+        costs: How many of `COSTS` to show, for narrow windows.
     """
     title = f"{len(report.models)} models, best first by {label(report.setting.main)}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
@@ -70,10 +74,11 @@ def terminal(report: Report, metrics: Sequence[str] = ()) -> RenderableType:
     names = tuple(metrics) or shown_metrics(report)
     for name in names:
         table.add_column(label(name), justify="right", no_wrap=True)
-    for heading in ("fit CPU s", "peak MB", "ms/query"):
+    for heading in COSTS[:costs]:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in _rows(report, names):
-        table.add_row(*(escape(value) for value in row), style="bold" if row[0] == report.setting.reference else "")
+        shown = row[: len(row) - len(COSTS) + costs]
+        table.add_row(*(escape(value) for value in shown), style="bold" if row[0] == report.setting.reference else "")
     lines = [Text(line, style="dim") for line in rule_lines(report)]
     return Group(table, *lines, *(Text(f"Warning: {line}", style="yellow") for line in report.warnings))
 
@@ -86,7 +91,7 @@ def markdown(report: Report, metrics: Sequence[str] = ()) -> str:
         metrics: Columns; the default is `shown_metrics`.
     """
     names = tuple(metrics) or shown_metrics(report)
-    heads = ["model", "", *(label(n) for n in names), "fit CPU s", "peak MB", "ms/query"]
+    heads = ["model", "", *(label(n) for n in names), *COSTS]
     rules = ["---", ":-:", *["--:"] * (len(heads) - 2)]
     rows = [heads, rules, *([_plain(v) for v in row] for row in _rows(report, names))]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
