@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -82,6 +83,10 @@ class Dataset:
 
     def profiles(self) -> Profiles | None:
         """One-hot attributes of the users, or None when none are declared."""
+        return self._profiles
+
+    @cached_property
+    def _profiles(self) -> Profiles | None:
         return Profiles.of(self.users) if self.users.fields else None
 
     def queries(self, users: IntArray | None = None) -> Queries:

@@ -74,10 +74,10 @@ class Queries:
             profiles: (all users, attributes) sparse; the rows of `users` are taken.
         """
         users = np.asarray(users, np.int64)
-        rows: IntArray = events.in_order()
         wanted: IntArray = np.full(max(int(events.users.max(initial=-1)), int(users.max(initial=-1))) + 1, -1, np.int64)
         wanted[users] = np.arange(len(users))
-        rows = rows[(wanted[events.users[rows]] >= 0) & ~events.shown[rows]]
+        rows = np.flatnonzero((wanted[events.users] >= 0) & ~events.shown)  # few of many: picked before sorting
+        rows = rows[np.lexsort((rows, events.times[rows], events.users[rows]))]
         owner, items, weights = wanted[events.users[rows]], events.items[rows], events.weights[rows]
         owner, items, weights = merge_repeats(owner, items, weights, repeat)
         order = np.argsort(owner, kind="stable")
