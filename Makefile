@@ -1,14 +1,18 @@
-# Six targets and the demo; each calls plain `python -m` tools in one virtual environment.
+# A few targets and the demo; each calls plain `python -m` tools in one virtual environment.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help install fmt check test bench docs demo clean
+.PHONY: help install fmt check test test-torch bench docs demo clean
+
+$(BIN)/.torch: $(BIN)/.dev constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,large]'
+	@touch $@
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
 
 $(BIN)/.salon: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,12 +37,16 @@ check: $(BIN)/.dev  ## lint and types
 
 test: $(BIN)/.dev check  ## every check that needs no torch
 	$(BIN)/salon weights --quiet
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/torch
+
+test-torch: $(BIN)/.torch  ## the checks that need torch; installs it
+	$(BIN)/salon weights --quiet
+	$(BIN)/python -m pytest -n auto --dist loadfile tests/torch
 
 bench: $(BIN)/.dev  ## the benchmarks that need no data but what they make
 	$(BIN)/python benchmarks/bench_cost.py
 
-docs: $(BIN)/.salon  ## write docs/reference from the code
+docs: $(BIN)/.torch  ## write docs/reference from the code
 	$(BIN)/python docs/build.py
 
 demo: install  ## the whole way, from raw media to a page of recommendations

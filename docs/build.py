@@ -24,14 +24,17 @@ def settings_table(cls: type[Settings]) -> list[str]:
     return ["| setting | default | what it does |", "|---|---|---|", *rows, ""] if rows else ["No settings.", ""]
 
 
-def components() -> str:
-    lines = ["# Components", ""]
+def components(title: str, *, deep: bool) -> str:
+    lines = [f"# {title}", ""]
     for kind in registry.KINDS:
-        lines += [f"## {kind.capitalize()}" + ("es" if kind == "index" else "s"), ""]
-        for name in registry.names(kind):
+        chosen = [name for name in registry.names(kind) if bool(registry.extra_of(kind, name)) == deep]
+        if chosen:
+            lines += [f"## {kind.capitalize()}" + ("es" if kind == "index" else "s"), ""]
+        for name in chosen:
+            extra = f"Needs `salon[{registry.extra_of(kind, name)}]`. " if deep else ""
             cls = registry.resolve(kind, name)
             about = (cls.__doc__ or "").strip().splitlines()[0]
-            lines += [f"### `{name}`", "", about, "", *settings_table(cls.settings_class())]
+            lines += [f"### `{name}`", "", extra + about, "", *settings_table(cls.settings_class())]
     return "\n".join(lines)
 
 
@@ -68,9 +71,11 @@ def errors() -> str:
     return "\n".join([*lines, ""])
 
 
-def pages() -> dict[str, str]:
+def pages(*, deep: bool = True) -> dict[str, str]:
+    """The pages by file name; the one on components that need torch only where it can be imported."""
     made = {
-        "components.md": components(),
+        "components.md": components("Components", deep=False),
+        **({"components-torch.md": components("Components that need torch", deep=True)} if deep else {}),
         "catalogue.md": catalogue(),
         "commands.md": commands(),
         "errors.md": errors(),

@@ -9,7 +9,7 @@ LAYERS = {
     "errors": 0, "types": 0, "builtin": 0,
     "arrays": 1, "config": 1, "registry": 1, "artifacts": 1, "component": 1,
     "data": 2, "metrics": 2, "media": 2,
-    "privacy": 3, "index": 4, "encode": 5, "fuse": 6, "models": 7, "rerank": 8, "language": 8,
+    "privacy": 3, "index": 4, "training": 4, "encode": 5, "fuse": 6, "models": 7, "rerank": 8, "language": 8,
     "explain": 9, "quality": 9, "evaluate": 9, "feedback": 9, "store": 9,
     "pipeline": 10,
     "serve": 11, "cluster": 11, "erase": 11, "federate": 11, "demo": 11, "testing": 11,

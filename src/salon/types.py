@@ -27,6 +27,7 @@ class Modality(StrEnum):
     IMAGE = "image"
     AUDIO = "audio"
     VIDEO = "video"
+    SERIES = "series"
     CATEGORY = "category"
     NUMBER = "number"
     VECTOR = "vector"

@@ -8,7 +8,6 @@ import typer
 
 from salon import registry
 from salon.cli.show import Json, emit, say, table
-from salon.component import Component
 from salon.config import describe
 from salon.errors import SettingError, did_you_mean
 
@@ -34,7 +33,7 @@ def list_components(
         _one(kind, name, json)
         return
     found = {
-        k: {n: _line(registry.resolve(k, n)) for n in registry.names(k)} for k in registry.KINDS if kind in ("", k)
+        k: {n: _line(k, n) for n in registry.names(k)} for k in registry.KINDS if kind in ("", k)
     }
     if not emit(found, json):
         for k, components in found.items():
@@ -42,8 +41,9 @@ def list_components(
             say("")
 
 
-def _line(cls: type[Component]) -> str:
-    return next(iter((cls.__doc__ or "").strip().splitlines()), "")
+def _line(kind: str, name: str) -> str:
+    extra = registry.extra_of(kind, name)
+    return registry.about(kind, name) + (f" Needs salon[{extra}]." if extra else "")
 
 
 def _one(kind: str, name: str, json: str) -> None:
@@ -51,5 +51,5 @@ def _one(kind: str, name: str, json: str) -> None:
     settings = describe(cls.settings_class())
     plain = [{"setting": s, "default": d, "help": h} for s, d, h in settings]
     if not emit({"name": name, "kind": kind, "about": (cls.__doc__ or "").strip(), "settings": plain}, json):
-        say(f"{name} ({kind}): {_line(cls)}\n")
+        say(f"{name} ({kind}): {_line(kind, name)}\n")
         table("", ["setting", "default", "what it does"], settings)

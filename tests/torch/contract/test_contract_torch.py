@@ -1,0 +1,26 @@
+"""Every registered component that needs torch keeps the same contract as the others."""
+
+from typing import Any
+
+import pytest
+
+from salon import registry
+from salon.testing import check_fuser, check_recommender
+
+
+def deep(kind: str) -> list[str]:
+    return [name for name in registry.names(kind) if registry.extra_of(kind, name)]
+
+
+@pytest.mark.parametrize("name", deep("fuser"))
+def test_fuser_keeps_the_contract(name: str) -> None:
+    check_fuser(registry.resolve("fuser", name), **QUICK.get(name, {}))
+
+
+@pytest.mark.parametrize("name", deep("model"))
+def test_model_keeps_the_contract(name: str) -> None:
+    check_recommender(registry.resolve("model", name), **QUICK.get(name, {}))
+
+
+QUICK: dict[str, dict[str, Any]] = {}
+"""Settings under which the toy worlds of the suites are learned in seconds."""
