@@ -13,9 +13,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from salon.arrays import (
     block_size,
     blocks,
-    centred_unit_rows,
     keep_top_per_row,
-    nearest_rows,
     power_or_zero,
     scale_columns,
     scale_rows,
@@ -24,6 +22,7 @@ from salon.config import Settings
 from salon.data import Dataset, Holdout, Queries
 from salon.encode.base import Features, FeatureSet
 from salon.errors import SettingError, did_you_mean
+from salon.index.graph import knn_graph, symmetric_normalised, symmetrised
 from salon.models.additive import split_by_clicks
 from salon.models.base import Contributions, Recommender
 from salon.models.rows import answerable, query_rows, stored_scores, training_rows
@@ -190,16 +189,7 @@ class GraphFilter(Recommender):
 
 def content_graph(features: Features, k: int) -> sparse.csr_array:
     """(items, items) sparse float32 D^(-1/2) A D^(-1/2) of the cosines A of the k nearest neighbours, either way."""
-    here = np.flatnonzero(features.present)
-    vectors = centred_unit_rows(features.vectors, features.present)[here]
-    found = nearest_rows(vectors, vectors, k, skip_self=True)
-    kept = (found.ids >= 0) & (found.scores > 0)
-    rows = np.broadcast_to(here[:, None], found.ids.shape)[kept]
-    shape = (len(features), len(features))
-    one_way = sparse.csr_array((found.scores[kept], (rows, here[found.ids[kept]])), shape=shape)
-    both = sparse.csr_array(one_way.maximum(one_way.T))
-    factors = power_or_zero(np.asarray(both.sum(axis=1)), -0.5).astype(np.float32)
-    return scale_columns(scale_rows(both, factors), factors)
+    return symmetric_normalised(symmetrised(knn_graph(features.vectors, features.present, k, metric="centred")))
 
 
 def _polynomial(graph: sparse.csr_array, coefficients: Sequence[float]) -> sparse.csr_array:
