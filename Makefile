@@ -37,11 +37,11 @@ check: $(BIN)/.dev  ## lint and types
 
 test: $(BIN)/.dev check  ## every check that needs no torch
 	$(BIN)/salon weights --quiet
-	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/torch
+	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/deep
 
 test-torch: $(BIN)/.torch  ## the checks that need torch; installs it
 	$(BIN)/salon weights --quiet
-	$(BIN)/python -m pytest -n auto --dist loadfile tests/torch
+	$(BIN)/python -m pytest -n auto --dist loadfile tests/deep
 
 bench: $(BIN)/.dev  ## the benchmarks that need no data but what they make
 	$(BIN)/python benchmarks/bench_cost.py

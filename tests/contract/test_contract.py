@@ -17,7 +17,7 @@ TOLERANCE = {"minilm": 0.05, "text": 0.05}
 
 
 def plain(kind: str) -> list[str]:
-    """Names of the components that a plain installation can create; the others are checked in tests/torch."""
+    """Names of the components that a plain installation can create; the others are checked in tests/deep."""
     return [name for name in registry.names(kind) if not registry.extra_of(kind, name)]
 
 

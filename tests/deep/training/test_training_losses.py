@@ -1,0 +1,97 @@
+"""Losses against their definitions written out, and negatives that are what they claim to be."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from salon.errors import DataError
+from salon.training import losses
+from salon.training.batches import Negatives, shuffled
+
+
+def tensors(*shapes: tuple[int, ...]) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(*shape, generator=generator) for shape in shapes]
+
+
+def test_bpr_is_the_log_of_the_sigmoid_of_the_difference() -> None:
+    positive, negative = tensors((5,), (5, 3))
+    slow = np.mean(
+        [
+            -np.log(1 / (1 + np.exp(n - p)))
+            for p, row in zip(positive.numpy(), negative.numpy(), strict=True)
+            for n in row
+        ]
+    )
+    assert float(losses.bpr(positive, negative)) == pytest.approx(slow, abs=1e-6)
+    assert float(losses.bpr(positive, negative[:, 0])) == pytest.approx(float(losses.bpr(positive, negative[:, :1])))
+
+
+def test_sampled_softmax_with_all_items_is_the_softmax() -> None:
+    scores, log_q = tensors((6,), (6,))
+    wanted = -torch.log_softmax(scores, 0)[2]
+    others = scores[[0, 1, 3, 4, 5]]
+    assert torch.isclose(losses.sampled_softmax(scores[2:3], others), wanted)
+    corrected = -torch.log_softmax(scores - log_q, 0)[2]
+    found = losses.sampled_softmax(scores[2:3], others, log_q[2:3], log_q[[0, 1, 3, 4, 5]])
+    assert torch.isclose(found, corrected)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_chunked_softmax_equals_the_whole_one_and_so_do_its_gradients(chunk: int) -> None:
+    queries, items = (t.requires_grad_() for t in tensors((4, 3), (10, 3)))
+    targets = torch.tensor([0, 9, 3, 3])
+    whole = torch.nn.functional.cross_entropy(queries @ items.T, targets)
+    found = losses.chunked_softmax(queries, items, targets, chunk=chunk)
+    assert torch.isclose(found, whole)
+    gradients = (torch.autograd.grad(loss, [queries, items]) for loss in (found, whole))
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_in_batch_softmax_leaves_out_copies_of_the_positive() -> None:
+    queries, items = tensors((3, 4), (3, 4))
+    items[1] = items[0]
+    ids = torch.tensor([7, 7, 8])
+    scores = (queries @ items.T).numpy()
+    keep = [[0, 2], [1, 2], [0, 1, 2]]
+    slow = np.mean([np.log(np.exp(scores[i, keep[i]]).sum()) - scores[i, i] for i in range(3)])
+    assert float(losses.in_batch_softmax(queries, items, ids)) == pytest.approx(slow, abs=1e-5)
+
+
+def test_info_nce_prefers_views_that_belong_together() -> None:
+    one, noise = tensors((8, 5), (8, 5))
+    near, far = losses.info_nce(one, one + 0.1 * noise, 0.1), losses.info_nce(one, noise, 0.1)
+    assert float(near) < 0.1 < float(far)
+    cosines = torch.nn.functional.normalize(one) @ torch.nn.functional.normalize(noise).T / 0.5
+    slow = -(torch.log_softmax(cosines, 1).diag().mean() + torch.log_softmax(cosines, 0).diag().mean()) / 2
+    assert torch.isclose(losses.info_nce(one, noise, 0.5), slow)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 50), st.integers(1, 20), st.integers(0, 5))
+def test_batches_are_a_permutation(n: int, size: int, seed: int) -> None:
+    found = list(shuffled(n, size, np.random.default_rng(seed)))
+    assert sorted(np.concatenate(found).tolist()) == list(range(n))
+    assert max(map(len, found)) <= size
+
+
+def test_negatives_are_never_positive_and_follow_popularity() -> None:
+    rng = np.random.default_rng(0)
+    dense = rng.random((40, 30)) < 0.3
+    dense[:, 29] = False
+    positives = sparse.csr_array(dense.astype(np.float32))
+    users = rng.integers(0, 40, 2000)
+    drawn = Negatives(positives).draw(users, 5, rng)
+    assert drawn.shape == (2000, 5)
+    assert not dense[users[:, None], drawn].any()
+    assert 29 not in drawn
+    popular = Negatives(positives, power=1.0)
+    counts = np.bincount(popular.draw_any(200_000, rng), minlength=30) / 200_000
+    assert np.allclose(counts, dense.sum(0) / dense.sum(), atol=0.004)
+    assert np.allclose(np.exp(popular.log_q), dense.sum(0) / dense.sum(), atol=1e-6)
+    with pytest.raises(DataError, match="no positive actions"):
+        Negatives(sparse.csr_array((3, 4)))
