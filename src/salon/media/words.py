@@ -70,6 +70,23 @@ def tokenise(text: str, language: Language | None = None, *, skip_stop_words: bo
     return [word for word in words if word not in skipped]
 
 
+def pieces(text: str, language: Language | None = None) -> list[tuple[str, bool]]:
+    """A text cut into (piece, whether it is a word), in order and as written: the pieces joined are the text again.
+
+    Args:
+        text: Any text.
+        language: As for `tokenise`.
+
+    Raises:
+        SettingError: The language is unknown.
+    """
+    if _known(language or language_of(text)) == "zh":
+        cut = [piece for run in _LONG_HAN.split(text) for piece in _segmenter().cut(run)]
+    else:
+        cut = [piece for piece in re.split(f"({_WORD.pattern})", text) if piece]
+    return [(piece, any(_is_word_character(character) for character in piece)) for piece in cut]
+
+
 def _is_word_character(character: str) -> bool:
     """Whether a character is a letter, a mark or a number."""
     return unicodedata.category(character)[0] in "LMN"
