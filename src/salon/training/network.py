@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +17,14 @@ from salon.types import FloatArray
 
 PREFIX = "network_."
 """Before the names of weights in a saved state."""
+
+
+@contextmanager
+def seeded(rng: np.random.Generator) -> Iterator[None]:
+    """Networks built inside have initial weights made of one number of `rng`; torch's own generator is left alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(int(rng.integers(2**62)))
+        yield
 
 
 def to_numpy(tensor: torch.Tensor) -> FloatArray:
