@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from salon.arrays import nearest_rows, unit_rows
 from salon.errors import DataError, SettingError
-from salon.index.graph import knn_graph, symmetric_normalised, symmetrised
+from salon.index.approximate import nearest_by_cells
+from salon.index.graph import knn_graph, recall, symmetric_normalised, symmetrised
 
 
 def slow_graph(vectors: np.ndarray, present: np.ndarray, k: int) -> np.ndarray:
@@ -65,3 +67,31 @@ def test_what_cannot_be_used_is_named() -> None:
         knn_graph(np.full((3, 2), np.nan), np.ones(3, bool), 1)
     with pytest.raises(DataError, match=r"\(2,\)"):
         knn_graph(np.ones((3, 2)), np.ones(2, bool), 1)
+
+
+def clustered(n: int = 3000, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=(40, 16))[rng.integers(40, size=n)] + 0.6 * rng.normal(size=(n, 16))).astype(np.float32)
+
+
+def test_cells_find_nearly_all_neighbours_and_say_how_many() -> None:
+    vectors, there = clustered(), np.ones(3000, bool)
+    exact, near = knn_graph(vectors, there, 10), knn_graph(vectors, there, 10, exact_up_to=100)
+    shared = float((exact.astype(bool).multiply(near.astype(bool))).sum() / exact.nnz)
+    assert 0.9 < shared <= 1.0
+    assert recall(near, vectors, there, 10, sample=3000) == pytest.approx(shared, abs=0.01)
+    assert recall(exact, vectors, there, 10) == 1.0
+
+
+def test_fewer_probes_find_less() -> None:
+    units = unit_rows(clustered())
+    true = np.sort(nearest_by_cells(units, 10, probes=100).ids, axis=1)
+    np.testing.assert_array_equal(true, np.sort(nearest_rows(units, units, 10, skip_self=True).ids, axis=1))
+    few = nearest_by_cells(units, 10, probes=1)
+    assert 0.2 < np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(true, few.ids, strict=True)]) < 0.95
+    assert (few.ids != np.arange(3000)[:, None]).all()
+
+
+def test_cells_answer_small_and_equal_inputs() -> None:
+    assert nearest_by_cells(np.ones((1, 2), np.float32), 3).ids.tolist() == [[-1, -1, -1]]
+    assert (nearest_by_cells(np.ones((600, 2), np.float32), 3).scores == 2).all()

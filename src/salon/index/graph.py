@@ -9,12 +9,17 @@ from scipy import sparse
 
 from salon.arrays import centred_unit_rows, nearest_rows, power_or_zero, scale_columns, scale_rows, unit_rows
 from salon.errors import DataError, SettingError
+from salon.index.approximate import nearest_by_cells
 from salon.types import BoolArray, FloatArray
 
 Metric = Literal["cosine", "centred"]
+EXACT = 30_000
+"""Up to so many present items all pairs are compared."""
 
 
-def knn_graph(vectors: FloatArray, present: BoolArray, k: int, *, metric: Metric = "cosine") -> sparse.csr_array:
+def knn_graph(
+    vectors: FloatArray, present: BoolArray, k: int, *, metric: Metric = "cosine", exact_up_to: int = EXACT
+) -> sparse.csr_array:
     """The k nearest neighbours of every item, as a weighted graph.
 
     Args:
@@ -22,6 +27,7 @@ def knn_graph(vectors: FloatArray, present: BoolArray, k: int, *, metric: Metric
         present: (items,) bool, which items have a vector; the others get no edge.
         k: Neighbours per item, at least 1.
         metric: "cosine", or "centred": the cosine after the mean of the present vectors is taken off.
+        exact_up_to: With more present items than this the neighbours are approximate; see `recall`.
 
     Returns:
         (items, items) sparse float32: row i holds the k largest cosines of i with other present items, equal ones by
@@ -40,12 +46,33 @@ def knn_graph(vectors: FloatArray, present: BoolArray, k: int, *, metric: Metric
     if not np.isfinite(vectors[here]).all():
         raise DataError("A present vector is not finite.", hint="Mark broken vectors as absent.")
     units = centred_unit_rows(vectors, present)[here] if metric == "centred" else unit_rows(vectors[here])
-    found = nearest_rows(units, units, k, skip_self=True)
+    exact = len(here) <= exact_up_to
+    found = nearest_rows(units, units, k, skip_self=True) if exact else nearest_by_cells(units, k)
     kept = (found.ids >= 0) & (found.scores > 0)
     rows = np.broadcast_to(here[:, None], found.ids.shape)[kept]
     graph = sparse.csr_array((found.scores[kept], (rows, here[found.ids[kept]])), shape=(len(vectors), len(vectors)))
     graph.sort_indices()
     return graph
+
+
+def recall(graph: sparse.csr_array, vectors: FloatArray, present: BoolArray, k: int, *, sample: int = 200) -> float:
+    """The share of the true k nearest neighbours (by cosine) that a graph holds, over an even sample of the items.
+
+    Neighbours at the same distance as the k-th count as true; NaN when no item has a neighbour.
+    """
+    here = np.flatnonzero(present)
+    chosen = np.unique(np.linspace(0, max(len(here) - 1, 0), min(sample, len(here)), dtype=np.int64))
+    units = unit_rows(np.asarray(vectors, np.float32)[here])
+    scores = units[chosen] @ units.T
+    scores[np.arange(len(chosen)), chosen] = -np.inf
+    wanted = found = 0
+    for row, item in enumerate(here[chosen]):
+        true = min(k, int((scores[row] > 0).sum()))
+        if true:
+            edge = np.partition(scores[row], len(here) - true)[len(here) - true]
+            held = graph.data[graph.indptr[item] : graph.indptr[item + 1]]
+            wanted, found = wanted + true, found + min(true, int((held >= edge - 1e-6).sum()))
+    return found / wanted if wanted else float("nan")
 
 
 def symmetrised(graph: sparse.csr_array) -> sparse.csr_array:
