@@ -7,22 +7,19 @@ has; one that has none stays masked.
 
 from __future__ import annotations
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field
 from scipy import linalg
 
-from salon.arrays import centred_unit_rows, unit_rows
-from salon.config import Settings
+from salon.arrays import unit_rows
 from salon.data import Events
 from salon.encode.base import Features, FeatureSet
-from salon.errors import DataError, FingerprintError, SettingError, did_you_mean
-from salon.fuse.base import Fuser
+from salon.errors import SettingError, did_you_mean
+from salon.fuse.layout import CentreSettings, Layout
 from salon.types import BoolArray, FloatArray
 
 FUSED = "fused"
@@ -58,13 +55,6 @@ def principal_axes(matrix: FloatArray, dim: int) -> tuple[FloatArray, FloatArray
     return axes, values / max(1, rows)
 
 
-class CentreSettings(Settings):
-    """Settings of every fuser here."""
-
-    centre: bool = True
-    """Whether to subtract the catalogue's mean from each modality."""
-
-
 class JoinSettings(CentreSettings):
     """Settings of every simple fuser."""
 
@@ -72,14 +62,8 @@ class JoinSettings(CentreSettings):
     """Weight of each modality by name; those not named have 1."""
 
 
-class _Join(Fuser):
-    """Base: what the modalities were at fit, and their rows of unit length."""
-
-    settings: CentreSettings
-    names_: list[str]
-    dims_: list[int]
-    fingerprints_: list[str]
-    centres_: FloatArray
+class _Join(Layout):
+    """Base: rows of the modalities, their weights, and the result under one name."""
 
     def _layout(self, features: FeatureSet) -> None:
         """Learns names, dimensions, spaces and centres of the modalities."""
@@ -87,21 +71,7 @@ class _Join(Fuser):
             if name not in set(features):
                 hint = did_you_mean(name, features)
                 raise SettingError(f"There is a weight for {name!r}, but no such features.", hint=hint)
-        if not features:
-            raise DataError("There are no features to join.", hint="Encode at least one modality.")
-        parts = list(features.values())
-        centres = [
-            f.vectors[f.present].mean(axis=0) if self.settings.centre and f.present.any() else np.zeros(f.dim)
-            for f in parts
-        ]
-        self.dims_, self.fingerprints_ = [f.dim for f in parts], [f.fingerprint for f in parts]
-        self.centres_ = np.concatenate(centres).astype(np.float32)
-        self.names_ = list(features)
-
-    def _blocks(self) -> list[slice]:
-        """Where each modality is in the rows side by side."""
-        ends = np.cumsum([0, *self.dims_]).tolist()
-        return [slice(start, stop) for start, stop in pairwise(ends)]
+        super()._layout(features)
 
     def _declared(self) -> Mapping[str, float]:
         """The weights that were set, by name."""
@@ -111,42 +81,15 @@ class _Join(Fuser):
         return np.array([self._declared().get(name, 1.0) for name in self.names_])
 
     def _rows(self, features: FeatureSet) -> tuple[list[FloatArray], BoolArray]:
-        """Unit rows of every modality seen at fit, and which are there and count, (n, modalities) bool.
-
-        Raises:
-            DataError: A modality was not seen at fit.
-            FingerprintError: One was made by another encoder than at fit.
-        """
-        self.check_fitted()
-        for name in features:
-            if name not in self.names_:
-                raise DataError(f"The features {name!r} were not there at fit.", hint=did_you_mean(name, self.names_))
-        rows, present = [], np.zeros((features.n_items, len(self.names_)), bool)
-        for place, (name, block) in enumerate(zip(self.names_, self._blocks(), strict=True)):
-            if name not in set(features):
-                rows.append(np.zeros((features.n_items, self.dims_[place]), np.float32))
-                continue
-            found = features[name]
-            if (found.dim, found.fingerprint) != (self.dims_[place], self.fingerprints_[place]):
-                raise FingerprintError(
-                    f"The features {name!r} are of {found.fingerprint!r} ({found.dim}), "
-                    f"at fit they were of {self.fingerprints_[place]!r} ({self.dims_[place]}).",
-                    hint="Encode with the encoders that were fitted.",
-                )
-            rows.append(centred_unit_rows(found.vectors, found.present, self.centres_[block]))
-            present[:, place] = found.present
+        """Unit rows of every modality seen at fit, and which are there and count, (n, modalities) bool."""
+        rows, present = super()._rows(features)
         return rows, present & (self._weights() > 0)
 
     def _fused(self, vectors: FloatArray, present: BoolArray) -> FeatureSet:
         """The result under its name, absent rows 0, stamped with everything it depends on."""
-        digest = hashlib.sha256(f"{type(self).__name__}|{self.settings!r}".encode())
-        for name, value in sorted(self.state().items()):
-            digest.update(name.encode())
-            digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
         there: BoolArray = np.asarray(present.any(axis=1))
         vectors = np.where(there[:, None], vectors, np.float32(0)).astype(np.float32)
-        stamp = f"{type(self).__name__}-{digest.hexdigest()[:16]}"
-        return FeatureSet({FUSED: Features(vectors, there, stamp)}, len(vectors))
+        return FeatureSet({FUSED: Features(vectors, there, self._stamp())}, len(vectors))
 
 
 class ConcatSettings(JoinSettings):
