@@ -20,6 +20,7 @@ Papers: EASE (Steck, WWW 2019), EDLAE's dropout (Steck, NeurIPS 2020), L3AE's co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -91,12 +92,38 @@ class Solution:
 
     def out(self, counts: FloatArray, popularity: float, confidence: float) -> FloatArray:
         """(n,) float32, what scores are multiplied by: counts^popularity (diag(P) / median)^confidence."""
-        relative = self.precision / np.median(self.precision)
-        factors = power_or_zero(counts[self.scales.rows], popularity) * relative**confidence
-        return np.asarray(factors, np.float32)
+        return out_scale(self.precision, counts[self.scales.rows], popularity, confidence)
 
 
-class Grams:
+def out_scale(precision: FloatArray, counts: FloatArray, popularity: float, confidence: float) -> FloatArray:
+    """(n,) float32 counts^popularity (diag(P) / median)^confidence; 0 where diag(P) is NaN, so not known."""
+    known = np.isfinite(precision)
+    relative = np.where(known, precision, 0.0) / np.median(precision[known])
+    return np.asarray(power_or_zero(counts, popularity) * power_or_zero(relative, confidence), np.float32)
+
+
+class Touched:
+    """Who takes part in a solve: n items and attributes that somebody has.
+
+    Args:
+        counts: (J,) float64, users per item and attribute.
+        n_items: Number of items.
+    """
+
+    def __init__(self, counts: FloatArray, n_items: int) -> None:
+        self.counts, self.n_items = counts, n_items
+        self.rows: IntArray = np.flatnonzero(counts > 0)
+        self.items = int((self.rows < n_items).sum())
+
+    @cached_property
+    def place(self) -> IntArray:
+        """(J,) int32, where each item or attribute stands among `rows`; -1 for those without users."""
+        found = np.full(len(self.counts), -1, np.int32)
+        found[self.rows] = np.arange(len(self.rows), dtype=np.int32)
+        return found
+
+
+class Grams(Touched):
     """The dense matrices of one training set, made once and used for every point of a search.
 
     Args:
@@ -107,9 +134,8 @@ class Grams:
     """
 
     def __init__(self, counts: FloatArray, media: Media, n_items: int, dtype: type[Any] = np.float32) -> None:
-        self.counts, self.media, self.n_items, self.dtype = counts, media, n_items, dtype
-        self.rows: IntArray = np.flatnonzero(counts > 0)
-        self.items = int((self.rows < n_items).sum())
+        super().__init__(counts, n_items)
+        self.media, self.dtype = media, dtype
         self._dense: dict[int, tuple[sparse.csr_array, FloatArray]] = {}
         self._media: dict[str, FloatArray] = {}
         self._graphs: dict[str, sparse.csr_array] = {}
@@ -145,17 +171,17 @@ class Grams:
         return self._graphs[name]
 
 
-def scales_of(stats: Statistics, grams: Grams, point: Point) -> Scales:
+def scales_of(stats: Statistics, touched: Touched, point: Point) -> Scales:
     """Units and scalings; they need the diagonals only."""
-    rows = grams.rows
+    rows = touched.rows
     into = power_or_zero(stats.counts[rows], -point.item_exponent)
-    into[grams.items :] *= point.profile
+    into[touched.items :] *= point.profile
     clicks = stats.gram.diagonal()[rows] * into**2
-    unit = float(clicks[: grams.items].mean())
+    unit = float(clicks[: touched.items].mean())
     order_unit, diagonal = 0.0, clicks
     if point.order and stats.past is not None:
         past = stats.past.diagonal()[rows] * into**2
-        order_unit = point.order * unit / max(float(past[: grams.items].mean()), 1e-12)
+        order_unit = point.order * unit / max(float(past[: touched.items].mean()), 1e-12)
         diagonal = clicks + order_unit * past
     ridge = point.ridge * unit + point.dropout / (1.0 - point.dropout) * diagonal
     return Scales(rows, into.astype(np.float32), ridge, unit, order_unit)
