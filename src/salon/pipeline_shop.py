@@ -20,9 +20,9 @@ from salon.models.base import Recommender
 class EncodeSection(Settings):
     """The section [encode]: how media become vectors.
 
-    Besides these settings it takes the name of a modality (text, image, audio, video, category, number, vector) or of a
-    field, with the encoder to use instead of the default: a name, a table with its name and settings, a list of these,
-    or "none" to leave it out, such as image = {name = "colour"} or audio = ["musicnn", "voice"].
+    Besides these settings it takes the name of a modality (text, image, audio, video, series, category, number, vector)
+    or of a field, with the encoder to use instead of the default: a name, a table with its name and settings, a list
+    of these, or "none" to leave it out, such as image = {name = "colour"} or audio = ["musicnn", "voice"].
     """
 
     specs: dict[str, Any] = Field(default_factory=dict)

@@ -111,6 +111,8 @@ def _file_keys(items: Items, field: Field, root: Path) -> tuple[list[str | None]
     paths: dict[int, Path] = {}
     absent: list[tuple[str, str]] = []
     for row in np.flatnonzero(field.present).tolist():
+        if not field.modality.is_path(field.values[row]):
+            continue
         try:
             path = safe_join(root, field.values[row])
         except MediaError as error:

@@ -34,8 +34,12 @@ class Modality(StrEnum):
 
     @property
     def is_media(self) -> bool:
-        """Whether the values are paths of media files."""
-        return self in (Modality.IMAGE, Modality.AUDIO, Modality.VIDEO)
+        """Whether the values are paths of media files (those of a series may also be written in place)."""
+        return self in (Modality.IMAGE, Modality.AUDIO, Modality.VIDEO, Modality.SERIES)
+
+    def is_path(self, value: str) -> bool:
+        """Whether one value is the path of a media file: a series that begins with "[" is a JSON list in its place."""
+        return self.is_media and not (self is Modality.SERIES and value.lstrip().startswith("["))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath, PureWindowsPath
@@ -46,6 +47,13 @@ def as_texts(column: pl.Series) -> list[str | None]:
     if isinstance(column.dtype, pl.List):
         return [None if v is None else " ".join(str(p) for p in v if p is not None) for v in column.to_list()]
     return list(_strings(column).to_list())
+
+
+def as_lists(column: pl.Series) -> list[str | None]:
+    """Cells as text, where a list of numbers, or of rows of numbers, becomes a JSON list."""
+    if isinstance(column.dtype, pl.List | pl.Array):
+        return [None if v is None else json.dumps(v) for v in column.to_list()]
+    return as_texts(column)
 
 
 def as_labels(column: pl.Series, separator: str) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,8 @@ class Field:
         name: The column's name.
         modality: What its values are.
         values: By modality. text: tuple of str | None. image, audio, video: tuple of relative path str | None.
-            category: tuple of tuples of str. number: (n,) float64 with NaN where missing. vector: (n, d) float32.
+            series: the same, or a JSON list of numbers in place of a path. category: tuple of tuples of str. number:
+            (n,) float64 with NaN where missing. vector: (n, d) float32.
         present: (n,) bool, where there is a value. Missing is a mask, never a zero by accident.
     """
 
@@ -42,6 +44,8 @@ class Field:
         """
         modality = Modality(modality)
         build = {Modality.NUMBER: _numbers, Modality.VECTOR: _vectors, Modality.CATEGORY: _categories}
+        if modality == Modality.SERIES:
+            values = [_in_place(value) for value in values]
         stored, found = build.get(modality, _strings)(name, values)
         if present is not None:
             hidden = found & ~np.asarray(present, bool)
@@ -85,6 +89,13 @@ def _blanked(modality: Modality, stored: Any, hidden: BoolArray) -> Any:
 def _strings(name: str, values: Sequence[Any]) -> tuple[tuple[str | None, ...], BoolArray]:
     stored = tuple(None if v is None or str(v).strip() == "" else str(v) for v in values)
     return stored, np.array([v is not None for v in stored], bool)
+
+
+def _in_place(value: Any) -> Any:
+    """A series given as numbers, or as rows of numbers, written as a JSON list; paths as they are."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return json.dumps(list(value)) if isinstance(value, list | tuple) and len(value) else value or None
 
 
 def _categories(name: str, values: Sequence[Any]) -> tuple[tuple[tuple[str, ...], ...], BoolArray]:

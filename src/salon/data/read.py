@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import polars as pl
 
-from salon.data.columns import as_ids, as_labels, as_numbers, as_texts, as_times, cell, leaves_folder
+from salon.data.columns import as_ids, as_labels, as_lists, as_numbers, as_texts, as_times, cell, leaves_folder
 from salon.data.events import Events, TimeKind
 from salon.data.ids import MAX_ID_LENGTH, IdMap
 from salon.data.items import Field, Items, Users
@@ -222,9 +222,9 @@ def _fields(
             labels = as_labels(column, separators.get(name, ""))
             values = [labels[i] for i in kept]
         else:
-            texts = as_texts(column)
+            texts = as_lists(column) if modality == Modality.SERIES else as_texts(column)
             if modality.is_media:
-                texts = _inside(name, texts, sieve)
+                texts = _inside(name, modality, texts, sieve)
             values = [texts[i] for i in kept]
         fields[name] = Field.of(name, modality, values)
     return fields
@@ -242,8 +242,8 @@ def _number_field(name: str, column: pl.Series, sieve: Sieve, table: str) -> Flo
     return values
 
 
-def _inside(name: str, paths: list[str | None], sieve: Sieve) -> list[str | None]:
-    outside = leaves_folder(paths)
+def _inside(name: str, modality: Modality, paths: list[str | None], sieve: Sieve) -> list[str | None]:
+    outside = leaves_folder([path if path is not None and modality.is_path(path) else None for path in paths])
     sieve.mask(outside, f"the path in {name!r} leaves the media folder", lambda i: paths[i])
     return [None if out else path for path, out in zip(paths, outside, strict=True)]
 

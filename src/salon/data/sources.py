@@ -75,6 +75,8 @@ class ItemsSource(TableSource):
     """Columns with paths of sounds."""
     video: Columns = ()
     """Columns with paths of videos."""
+    series: Columns = ()
+    """Columns with sensor series: paths of CSV, parquet, .npy or JSON lines files, or JSON lists of numbers."""
     category: Columns = ()
     """Columns with labels."""
     number: Columns = ()
@@ -88,13 +90,14 @@ class ItemsSource(TableSource):
     """Folder below which media paths are resolved; empty: the folder of the table."""
 
     def declared(self) -> dict[str, Modality]:
-        """Column name -> modality, in the order text, image, audio, video, category, number."""
-        kinds = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO, Modality.VIDEO, Modality.CATEGORY, Modality.NUMBER)
+        """Column name -> modality, in the order text, image, audio, video, series, category, number."""
+        kinds = (kind for kind in Modality if kind != Modality.VECTOR)
         return {name: kind for kind in kinds for name in getattr(self, kind.value)}
 
     @model_validator(mode="after")
     def _check_columns(self) -> ItemsSource:
-        names = [*self.text, *self.image, *self.audio, *self.video, *self.category, *self.number, *self.vector]
+        media = [*self.text, *self.image, *self.audio, *self.video, *self.series]
+        names = [*media, *self.category, *self.number, *self.vector]
         _check_declared(self, names)
         if self.vector_row and not self.vector:
             raise ValueError("vector_row is set, but no vector is declared")

@@ -19,6 +19,7 @@ DEFAULTS: dict[Modality, tuple[str, ...]] = {
     Modality.IMAGE: ("lite0",),
     Modality.AUDIO: ("musicnn",),
     Modality.VIDEO: ("video", "video-sound"),
+    Modality.SERIES: ("series",),
     Modality.CATEGORY: ("categories",),
     Modality.NUMBER: ("numbers",),
     Modality.VECTOR: ("vectors",),

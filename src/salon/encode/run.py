@@ -18,15 +18,21 @@ from salon.encode.base import Encoder, Features, FeatureSet
 from salon.encode.cache import VectorCache
 from salon.encode.plan import Part, plan
 from salon.encode.weights import ensure_weights
-from salon.encode.worker import Batch, Submit, content_of, pool
+from salon.encode.worker import Batch, Submit, content_of, media_value, pool
 from salon.errors import ArtifactError, MediaError
 from salon.media import MediaProblem
 from salon.types import FloatArray, Modality, Progress
 
-BATCH: dict[Modality, int] = {Modality.TEXT: 128, Modality.IMAGE: 16, Modality.AUDIO: 4, Modality.VIDEO: 2}
+BATCH: dict[Modality, int] = {
+    Modality.TEXT: 128,
+    Modality.IMAGE: 16,
+    Modality.AUDIO: 4,
+    Modality.VIDEO: 2,
+    Modality.SERIES: 64,
+}
 """Values per batch: what a kill can lose, and what a worker is given at once. Others: 4096."""
 
-KEPT = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO, Modality.VIDEO)
+KEPT = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO, Modality.VIDEO, Modality.SERIES)
 """Modalities whose vectors are worth keeping; labels and numbers are computed faster than looked up."""
 
 
@@ -80,7 +86,7 @@ class CatalogueEncoder:
             if values or not part.encoder.needs_fit:
                 kept.append(part)
                 if part.encoder.needs_fit:
-                    part.encoder.fit(values)
+                    part.encoder.fit(_usable(part, items.root, values))
         self.parts = tuple(kept)
         return self
 
@@ -209,6 +215,19 @@ def _look_up(
     if part.modality is Modality.TEXT:  # equal lengths together waste no padding
         pending = dict(sorted(pending.items(), key=lambda pair: len(pair[1])))
     return _Pending(pending, vectors, rows)
+
+
+def _usable(part: Part, root: Path | None, values: Sequence[Any]) -> Sequence[Any]:
+    """Values as encoders take them: media by safe paths, without those that have none, which are reported later."""
+    if not part.modality.is_media:
+        return values
+    found = []
+    for value in values:
+        try:
+            found.append(media_value(part.modality, root, value))
+        except MediaError:
+            continue
+    return found
 
 
 def _content(part: Part, root: Path | None, value: Any, hashes: dict[str, tuple[bytes, Any]]) -> tuple[bytes, Any]:

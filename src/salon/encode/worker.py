@@ -59,18 +59,29 @@ def encode_batch(encoder: Encoder, values: Sequence[Any]) -> Batch:
     return Batch(vectors, reasons)
 
 
+def media_value(modality: Modality, root: Path | None, value: Any) -> Any:
+    """A medium as encoders take it: the absolute path of its file, or a series that is written in place.
+
+    Raises:
+        MediaError: The path leaves the folder of the catalogue, or that folder is not known.
+    """
+    if not modality.is_path(str(value)):
+        return value
+    if root is None:
+        raise MediaError(f"{value!r} is relative to a folder that is not known.", hint="Give Items(root=...).")
+    return safe_join(root, str(value))
+
+
 def content_of(modality: Modality, root: Path | None, value: Any) -> tuple[bytes, Any]:
     """The SHA-256 of the raw content of a value, and the value as encoders take it (media as absolute paths).
 
     Raises:
         MediaError: A path leaves the folder of the catalogue, or the file is absent or too large.
     """
-    if modality.is_media:
-        if root is None:
-            raise MediaError(f"{value!r} is relative to a folder that is not known.", hint="Give Items(root=...).")
-        path = safe_join(root, str(value))
+    if modality.is_path(str(value)):
+        path = media_value(modality, root, value)
         with open_source(path, DEFAULT_LIMITS) as stream:
-            return hashlib.file_digest(stream, "sha256").digest(), path  # type: ignore[arg-type]
+            return hashlib.file_digest(stream, "sha256").digest(), path
     raw = value.tobytes() if isinstance(value, np.ndarray) else str(value).encode(errors="surrogatepass")
     return hashlib.sha256(raw).digest(), value
 

@@ -49,6 +49,7 @@ PHRASES: dict[str, dict[str, str]] = {
         "audio": "声音",
         "video": "视频",
         "video-sound": "视频的声音",
+        "series": "传感器数据",
         "category": "类别",
         "number": "数值",
     },

@@ -55,7 +55,7 @@ def augment_audio(
 
     Returns:
         (m,) float32 within -1 to 1 at the same rate; m is n but for a change of speed, which makes it
-        round(n / factor). A sound that would be too loud is made quieter as a whole; a new array, the argument is left alone.
+        round(n / factor). A sound that would be too loud is made quieter as a whole; the argument is left alone.
 
     Raises:
         DataError: It is no (n,) array of finite numbers, or the rate is not above 0.

@@ -32,6 +32,12 @@ class MediaLimits(Settings):
     """Pixels returned by one call on a video, all frames together; three bytes each."""
     max_streams: int = Field(default=16, gt=0)
     """Streams (pictures, sound, subtitles) in one container."""
+    max_series_bytes: int = Field(default=32 << 20, gt=0)
+    """Size of one sensor series in bytes, in a file or in place."""
+    max_series_rows: int = Field(default=1_000_000, gt=0)
+    """Rows of one sensor series, as stored and as resampled."""
+    max_series_channels: int = Field(default=64, gt=0)
+    """Channels (columns of numbers) of one sensor series."""
     max_work_seconds: float = Field(default=60.0, gt=0)
     """Seconds of wall clock that decoding one medium may take."""
 
