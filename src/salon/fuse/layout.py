@@ -14,6 +14,9 @@ from salon.errors import DataError, FingerprintError, did_you_mean
 from salon.fuse.base import Fuser
 from salon.types import BoolArray, FloatArray
 
+FUSED = "fused"
+"""The name of what comes out of fusers that make one vector per item."""
+
 
 class CentreSettings(Settings):
     """Settings of every fuser with a layout."""
@@ -101,3 +104,9 @@ class Layout(Fuser):
             digest.update(name.encode())
             digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
         return f"{type(self).__name__}-{digest.hexdigest()[:16]}"
+
+    def _fused(self, vectors: FloatArray, present: BoolArray) -> FeatureSet:
+        """The result under its name, absent rows 0, stamped with everything it depends on."""
+        there: BoolArray = np.asarray(present.any(axis=1))
+        vectors = np.where(there[:, None], vectors, np.float32(0)).astype(np.float32)
+        return FeatureSet({FUSED: Features(vectors, there, self._stamp())}, len(vectors))

@@ -17,13 +17,10 @@ from scipy import linalg
 
 from salon.arrays import unit_rows
 from salon.data import Events
-from salon.encode.base import Features, FeatureSet
+from salon.encode.base import FeatureSet
 from salon.errors import SettingError, did_you_mean
 from salon.fuse.layout import CentreSettings, Layout
 from salon.types import BoolArray, FloatArray
-
-FUSED = "fused"
-"""The name of what comes out."""
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -84,12 +81,6 @@ class _Join(Layout):
         """Unit rows of every modality seen at fit, and which are there and count, (n, modalities) bool."""
         rows, present = super()._rows(features)
         return rows, present & (self._weights() > 0)
-
-    def _fused(self, vectors: FloatArray, present: BoolArray) -> FeatureSet:
-        """The result under its name, absent rows 0, stamped with everything it depends on."""
-        there: BoolArray = np.asarray(present.any(axis=1))
-        vectors = np.where(there[:, None], vectors, np.float32(0)).astype(np.float32)
-        return FeatureSet({FUSED: Features(vectors, there, self._stamp())}, len(vectors))
 
 
 class ConcatSettings(JoinSettings):
