@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -18,25 +19,26 @@ from salon.artifacts import read_state, reading, write_state, writing
 from salon.component import read_component
 from salon.data import Dataset, Holdout, Queries
 from salon.data.catalogue import ReadResult, read_dataset
-from salon.data.check import How, keep_items, repair
+from salon.data.check import repaired
 from salon.data.parquet import read_dataset_folder, write_dataset
 from salon.encode.base import FeatureSet
-from salon.errors import DataError, NotFittedError, SettingError
+from salon.encode.run import CatalogueEncoder
+from salon.errors import ArtifactError, DataError, NotFittedError, SettingError
 from salon.explain import explain
 from salon.fuse.base import Fuser
 from salon.models.base import Recommender
 from salon.models.popular import Popular
 from salon.pipeline_answers import Answer, Explanation, Suggestion, explanation
 from salon.pipeline_encode import Encoded, encode_catalogue, feature_state, features_of
+from salon.pipeline_rank import POPULAR, known, ranked
+from salon.pipeline_search import Match, Searcher, matches
 from salon.pipeline_shop import Shop, read_shop, shop_from_json, shop_json
 from salon.quality import QualityReport, check_quality
 from salon.registry import name_of
-from salon.types import BoolArray, IntArray, Progress, TopK
+from salon.types import BoolArray, Progress, TopK
 
 EXPLAINED = 100
 """Items of an answer that are explained; explaining by removal scores each history once per action and item."""
-POPULAR = "popular"
-"""The source of items where the model has no answer."""
 
 
 class Pipeline:
@@ -232,21 +234,7 @@ class Pipeline:
         """Rows of the k best items, from the model first and from the fallback where it has no answer."""
         model = self.fitted
         assert self.fallback is not None
-        found = model.recommend(queries, k, allow=allow)
-        fallback = self.fallback.recommend(queries, k, allow=allow)
-        ids, scores, sources = found.ids.copy(), found.scores.copy(), np.zeros(found.ids.shape, np.int8)
-        unknown = ~self._known(queries)
-        ids[unknown], scores[unknown] = -1, -np.inf
-        for row in np.flatnonzero((ids < 0).any(axis=1)):
-            _fill(ids[row], scores[row], sources[row], fallback.ids[row], fallback.scores[row])
-        return TopK(ids, scores, sources, (name_of("model", type(model)), POPULAR))
-
-    def _known(self, queries: Queries) -> BoolArray:
-        """(n,) whether the model has something to go by: a liked item, or attributes if it reads them."""
-        liked: BoolArray = np.bincount(queries.row_of()[queries.weights > 0], minlength=len(queries)) > 0
-        if queries.profiles is None or not self.fitted.reads_profiles:
-            return liked
-        return liked | (np.diff(queries.profiles.indptr) > 0)
+        return ranked(model, self.fallback, queries, k, allow)
 
     def _answer(self, queries: Queries, found: TopK, row: int, explained: bool, language: str) -> Answer:
         items = self.dataset.items
@@ -308,7 +296,7 @@ class Pipeline:
         """
         query = self.queries([user] if user is not None else None, [history] if history is not None else None, profile)
         target = self.dataset.items.ids.index([item])
-        own = [(name_of("model", type(self.fitted)), self.fitted)] if self._known(query)[0] else []
+        own = [(name_of("model", type(self.fitted)), self.fitted)] if known(self.fitted, query)[0] else []
         for source, model in [*own, (POPULAR, self.fallback)]:
             if model is not None and np.isfinite(model.score(query)[0, target[0]]):
                 (evidence,) = explain(model, query, target)
@@ -317,6 +305,48 @@ class Pipeline:
             f"Nothing here can score item {item!r} for this person.",
             hint="Nobody acted on it, and nothing of its content ties it to the history.",
         )
+
+    @cached_property
+    def searcher(self) -> Searcher:
+        """Compares words and media with the items; made when first asked for.
+
+        Raises:
+            ArtifactError: The saved pipeline has no encoders, as before version 0.3.
+        """
+        if self.encoded is None or self.encoded.encoders is None:
+            raise ArtifactError("This model has no encoders to read a query with.", hint="Fit and save it again.")
+        return Searcher(self.encoded.encoders.parts, self.features, self.fuser)
+
+    def search(
+        self,
+        query: Mapping[str, str | Path],
+        *,
+        k: int = 10,
+        user: str | None = None,
+        history: Sequence[str] | None = None,
+        taste: float = 0.3,
+    ) -> list[Match]:
+        """The k items that a text, a picture, a sound or a film finds, for anybody or for one person.
+
+        Args:
+            query: Modality ("text", "image", "audio", "video") to a text or the path of a file; several are joined.
+            k: How many items.
+            user: Id of a known user whose taste counts too.
+            history: Item ids, oldest first, of a person who is in no table.
+            taste: Share of the person's taste in the score, 0 to 1; see `salon.pipeline_search` for the formula.
+
+        Raises:
+            SettingError: The query is empty or names no modality.
+            DataError: The catalogue has nothing to compare it with.
+            MediaError: A file cannot be decoded.
+        """
+        person = (
+            self.queries([user] if user is not None else None, [history] if history is not None else None)
+            if (user is not None or history is not None)
+            else None
+        )
+        scores = None if person is None else self.fitted.score(person)[0]
+        return matches(self.searcher, query, self.dataset.items, k, scores, taste)
 
     # -- saving ------------------------------------------------------------------------------------------------------
 
@@ -331,6 +361,9 @@ class Pipeline:
             (folder / "shop.json").write_text(shop_json(self.shop), encoding="utf-8")
             write_dataset(folder / "data", self.dataset)
             write_state(folder / "features", feature_state(self.features))
+            if self.encoded is not None and self.encoded.encoders is not None:
+                (folder / "encoders").mkdir()
+                self.encoded.encoders.write(folder / "encoders")
             self.fuser.write(folder / "fuser")
             model.write(folder / "model")
             self.fallback.write(folder / "fallback")
@@ -347,7 +380,8 @@ class Pipeline:
         shop = shop_from_json((folder / "shop.json").read_text(encoding="utf-8"))
         pipeline = cls(shop, ReadResult(read_dataset_folder(folder / "data")), folder)
         features = features_of(read_state(folder / "features"), pipeline.dataset.n_items)
-        pipeline.encoded = Encoded(features, section=shop.encode)
+        encoders = CatalogueEncoder.read(folder / "encoders") if (folder / "encoders").is_dir() else None
+        pipeline.encoded = Encoded(features, encoders=encoders, section=shop.encode)
         pipeline.fuser = read_component(folder / "fuser", "fuser")
         pipeline.model = read_component(folder / "model", "model")
         pipeline.fallback = read_component(folder / "fallback", "model")
@@ -357,23 +391,3 @@ class Pipeline:
 def load(path: Path | str) -> Pipeline:
     """The pipeline that `Pipeline.save` or `salon fit` wrote."""
     return Pipeline.load(path)
-
-
-def repaired(data: Dataset, repairs: Mapping[str, How]) -> tuple[Dataset, dict[tuple[str, How], int]]:
-    """The dataset with the gaps of some item fields repaired, and how many values or items each repair touched."""
-    counts: dict[tuple[str, How], int] = {}
-    for field, how in repairs.items():
-        items, changes = repair(data.items, field, how)
-        counts[field, how] = len(changes)
-        data = keep_items(data, data.items.ids.index(items.ids.names)) if how == "drop" else replace(data, items=items)
-    return data, counts
-
-
-def _fill(ids: IntArray, scores: np.ndarray, sources: IntArray, more: IntArray, more_scores: np.ndarray) -> None:
-    """Fills the free places at the end of one row with further items, in place."""
-    taken = set(ids[ids >= 0].tolist())
-    place = len(taken)
-    for item, score in zip(more, more_scores, strict=True):
-        if place < len(ids) and item >= 0 and int(item) not in taken:
-            ids[place], scores[place], sources[place] = item, score, 1
-            place += 1

@@ -22,6 +22,7 @@ VERBS = {
     "fit": "model_verbs:fit",
     "recommend": "model_verbs:recommend",
     "similar": "model_verbs:similar",
+    "search": "search_verbs:search",
     "explain": "model_verbs:explain",
     "evaluate": "judge_verbs:evaluate",
     "compare": "judge_verbs:compare",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, get_args
 
@@ -160,3 +160,13 @@ def _with_values(column: Field, filled: dict[int, Any]) -> Field:
 
 def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def repaired(data: Dataset, repairs: Mapping[str, How]) -> tuple[Dataset, dict[tuple[str, How], int]]:
+    """The dataset with the gaps of some item fields repaired, and how many values or items each repair touched."""
+    counts: dict[tuple[str, How], int] = {}
+    for field, how in repairs.items():
+        items, changes = repair(data.items, field, how)
+        counts[field, how] = len(changes)
+        data = keep_items(data, data.items.ids.index(items.ids.names)) if how == "drop" else replace(data, items=items)
+    return data, counts
