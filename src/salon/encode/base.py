@@ -15,6 +15,11 @@ from salon.errors import DataError, FingerprintError, did_you_mean
 from salon.types import BoolArray, FloatArray, IntArray, Modality
 
 
+def space_of(fingerprint: str) -> str:
+    """The space that a fingerprint names: all of it, or what stands before a "#"."""
+    return fingerprint.partition("#")[0]
+
+
 @dataclass(frozen=True)
 class Features:
     """The vectors of one modality for all items.
@@ -23,6 +28,7 @@ class Features:
         vectors: (n, d) float32; rows of absent items are 0 and must not be read as vectors.
         present: (n,) bool.
         fingerprint: What made them: weights, preprocessing, dimension. Vectors of different fingerprints never mix.
+            A "#" in it ends the name of a space that several modalities share.
     """
 
     vectors: FloatArray
@@ -43,6 +49,11 @@ class Features:
     def dim(self) -> int:
         """Numbers per vector."""
         return int(self.vectors.shape[1])
+
+    @property
+    def space(self) -> str:
+        """The space of the vectors: a sentence and a picture of one space may be compared by cosine."""
+        return space_of(self.fingerprint)
 
     def take(self, rows: IntArray) -> Features:
         """The features of some rows only."""
@@ -138,6 +149,11 @@ class Encoder(Component, ABC):
             )
         return f"{type(self).__name__}-{digest.hexdigest()[:16]}"
 
+    @property
+    def space(self) -> str:
+        """The space of the vectors, shared by the encoders of a model that reads several modalities."""
+        return space_of(self.fingerprint)
+
     def fit(self, values: Sequence[Any]) -> Self:
         """Learns from the present values of the catalogue; pretrained encoders learn nothing."""
         return self
@@ -161,3 +177,7 @@ class Encoder(Component, ABC):
             for start in range(0, len(values), batch_size)
         ]
         return np.concatenate(parts).astype(np.float32) if parts else np.zeros((0, self.dim), np.float32)
+
+    def encode_query(self, values: Sequence[Any], *, batch_size: int = 32) -> FloatArray:
+        """(n, dim) float32 of n raw values that search for others; models with prompts tell queries from documents."""
+        return self.encode(values, batch_size=batch_size)
