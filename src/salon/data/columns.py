@@ -50,9 +50,11 @@ def as_texts(column: pl.Series) -> list[str | None]:
 
 
 def as_lists(column: pl.Series) -> list[str | None]:
-    """Cells as text, where a list of numbers, or of rows of numbers, becomes a JSON list."""
+    """Cells as text, where a list of numbers, or of rows of numbers, becomes a JSON list; an empty one is None."""
+    if column.dtype == pl.List(pl.String):
+        column = column.cast(pl.List(pl.Float64), strict=False)
     if isinstance(column.dtype, pl.List | pl.Array):
-        return [None if v is None else json.dumps(v) for v in column.to_list()]
+        return [json.dumps(v) if v else None for v in column.to_list()]
     return as_texts(column)
 
 
