@@ -150,7 +150,7 @@ class Pipeline:
         if self.encoded is None:
             self.encode(progress)
         data = train or self.dataset
-        features = self.features_for(data)
+        features = self.features_for(data, rng=rng or 0)
         fuser = self.shop.fuser().fit(features, data.events, rng=np.random.default_rng(rng or 0))
         model = self.shop.recommender()
         model.fit(data, fuser.transform(features), rng=rng, validation=validation)
@@ -158,10 +158,12 @@ class Pipeline:
         self.fuser, self.model = fuser, model
         return self
 
-    def features_for(self, train: Dataset) -> FeatureSet:
-        """The vectors, with reviews pooled from the events of `train` alone."""
+    def features_for(self, train: Dataset, *, rng: int = 0) -> FeatureSet:
+        """The vectors, with reviews pooled from, and encoders trained on, the events of `train` alone."""
         assert self.encoded is not None
-        return self.encoded.with_reviews(train)
+        found = self.encoded.for_training(train, rng=rng)
+        self.encoded = replace(self.encoded, problems=found.problems)
+        return found.features
 
     def asking(self, model: Recommender, train: Dataset) -> Self:
         """The same catalogue with another fitted model and the log that it was fitted on."""

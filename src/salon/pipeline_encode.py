@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from salon.data import Dataset, Field, IdMap, Items
 from salon.data.reviews import review_texts
 from salon.encode.base import Features, FeatureSet
 from salon.encode.cache import VectorCache
+from salon.encode.lessons import TrainedEncoder
 from salon.encode.run import CatalogueEncoder
 from salon.encode.weights import cache_root
 from salon.media import MediaProblem
@@ -30,7 +31,7 @@ class Encoded:
     """The vectors of a catalogue.
 
     Attributes:
-        features: By name, without reviews.
+        features: By name, without reviews and without encoders that are trained on a log.
         problems: Values that were masked, by item id, field and reason.
         encoders: The fitted encoders, ready for items that come later; None after loading a saved model.
         section: How it was encoded.
@@ -41,18 +42,25 @@ class Encoded:
     encoders: CatalogueEncoder | None = None
     section: EncodeSection | None = None
 
-    def with_reviews(self, train: Dataset) -> FeatureSet:
-        """The features and, where events carry texts, one more made of the texts of `train` alone.
+    def for_training(self, train: Dataset, *, rng: int = 0) -> Encoded:
+        """The same with what only a log gives: reviews pooled, and encoders that learn from what people did.
 
         Args:
-            train: What may be learned from; a review of a held-out action would give the answer away.
+            train: What may be learned from; a held-out action would give the answer away.
+            rng: Seed of encoders that are trained.
         """
         section = self.section
-        if section is None or not section.reviews or section.specs.get(Modality.TEXT) == "none":
-            return self.features
-        if not any(text and text.strip() for text in train.events.texts or ()):
-            return self.features
-        return FeatureSet({**self.features, REVIEWS: pooled_reviews(train, section)}, train.n_items)
+        if section is None:
+            return self
+        more, problems = trained_features(train, section, rng=rng)
+        if section.reviews and section.specs.get(Modality.TEXT) != "none" and _has_reviews(train):
+            more[REVIEWS] = pooled_reviews(train, section)
+        features = FeatureSet({**self.features, **more}, train.n_items) if more else self.features
+        return replace(self, features=features, problems=tuple(dict.fromkeys((*self.problems, *problems))))
+
+
+def _has_reviews(train: Dataset) -> bool:
+    return any(text and text.strip() for text in train.events.texts or ())
 
 
 def vector_cache(section: EncodeSection) -> VectorCache:
@@ -72,6 +80,8 @@ def encode_catalogue(
 ) -> Encoded:
     """Encodes every declared field; vectors that are in the cache are not made again.
 
+    Encoders that are trained on a log wait for `Encoded.for_training`, which knows what they may see.
+
     Args:
         section: The settings.
         data: The catalogue.
@@ -82,11 +92,25 @@ def encode_catalogue(
         SettingError: A key of [encode] is neither a field nor a modality.
         WeightsError: The weights of an encoder are not here.
     """
-    encoders = CatalogueEncoder.of(data.items, section.specs).fit(data.items)
+    encoders, _ = CatalogueEncoder.of(data.items, section.specs).parted()
+    encoders.fit(data.items)
     with vector_cache(section) as cache:
         workers = worker_count(section, data.n_items, parallel=parallel)
         features, problems = encoders.encode(data.items, cache, progress=progress, workers=workers)
     return Encoded(features, tuple(problems), encoders, section)
+
+
+def trained_features(
+    train: Dataset, section: EncodeSection, *, rng: int = 0
+) -> tuple[dict[str, Features], list[MediaProblem]]:
+    """The features of encoders that learn from what people did, trained on `train` alone, and what was masked."""
+    _, encoders = CatalogueEncoder.of(train.items, section.specs).parted()
+    if not encoders.parts:
+        return {}, []
+    encoders.fit(train.items, train.positives(), rng=rng)
+    with vector_cache(section) as cache:
+        features, problems = encoders.encode(train.items, cache)
+    return dict(features), problems
 
 
 def pooled_reviews(train: Dataset, section: EncodeSection) -> Features:
@@ -96,6 +120,8 @@ def pooled_reviews(train: Dataset, section: EncodeSection) -> Features:
     field = Field.of(REVIEWS, Modality.TEXT, texts)
     table = Items(IdMap(map(str, range(len(texts)))), {REVIEWS: field})
     encoders = CatalogueEncoder.of(table, {REVIEWS: section.specs.get(Modality.TEXT, Modality.TEXT.value)})
+    if any(isinstance(part.encoder, TrainedEncoder) for part in encoders.parts):  # reviews are no items
+        encoders = CatalogueEncoder.of(table)
     with vector_cache(section) as cache:
         found, _ = encoders.fit(table).encode(table, cache, workers=max(section.workers, 1))
     one = next(iter(found.values()))

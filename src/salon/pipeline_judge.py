@@ -1,7 +1,8 @@
 """A fair judge of models on one catalogue: the same split, the same features, the same lists for all of them.
 
 Every model trains on the training part alone and sees the validation questions only to choose settings; nobody sees the
-test. Media vectors do not depend on the log; reviews are pooled from training events.
+test. Media vectors do not depend on the log; reviews are pooled from training events, and encoders that learn from what
+people did are trained on those alone.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def judge(
     if pipeline.encoded is None:
         pipeline.encode(progress)
     parts = split or (given_split(pipeline) if protocol == GIVEN else split_by(pipeline.dataset, protocol, seed))
-    raw = pipeline.features_for(parts.train)
+    raw = pipeline.features_for(parts.train, rng=seed)
     features = pipeline.shop.fuser().fit(raw, parts.train.events, rng=np.random.default_rng(seed)).transform(raw)
     costs = {}
     for number, (name, model) in enumerate(contestants.items()):

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from scipy import sparse
 
 from salon.artifacts import read_json, write_json
 from salon.component import read_component
 from salon.data.items import Items
 from salon.encode.base import Encoder, Features, FeatureSet
 from salon.encode.cache import VectorCache
+from salon.encode.lessons import Lesson, TrainedEncoder
 from salon.encode.plan import Part, plan
 from salon.encode.weights import ensure_weights
 from salon.encode.worker import Batch, Submit, content_of, media_value, pool
-from salon.errors import ArtifactError, MediaError
-from salon.media import MediaProblem
+from salon.errors import ArtifactError, MediaError, SettingError
+from salon.media import MediaProblem, safe_join
 from salon.types import FloatArray, Modality, Progress
 
 BATCH: dict[Modality, int] = {
@@ -73,10 +75,21 @@ class CatalogueEncoder:
                 return part.encoder
         raise KeyError(name)
 
-    def fit(self, items: Items) -> Self:
+    def parted(self) -> tuple[Self, Self]:
+        """The parts that need no log, and those whose encoders learn from what people did."""
+        late = [p for p in self.parts if isinstance(p.encoder, TrainedEncoder) and p.encoder.learns_from == "events"]
+        return type(self)([part for part in self.parts if part not in late]), type(self)(late)
+
+    def fit(self, items: Items, positives: sparse.csr_array | None = None, *, rng: int = 0) -> Self:
         """Fits the encoders that learn from the catalogue.
 
         A part whose fields are all missing is dropped, and so is a number field that is: it has no scale.
+
+        Args:
+            items: The catalogue.
+            positives: (users, items) of the liked items, for encoders that are trained on what people did; training
+                events only.
+            rng: Seed of encoders that are trained.
         """
         kept = []
         for part in self.parts:
@@ -85,8 +98,10 @@ class CatalogueEncoder:
             values = [value for value in part.values(items) if value is not None]
             if values or not part.encoder.needs_fit:
                 kept.append(part)
-                if part.encoder.needs_fit:
-                    part.encoder.fit(_usable(part, items.root, values))
+                if isinstance(part.encoder, TrainedEncoder):
+                    part.encoder.fit(*_lesson(part, part.encoder, items, positives), rng=rng)
+                elif part.encoder.needs_fit:
+                    part.encoder.fit(values)
         self.parts = tuple(kept)
         return self
 
@@ -176,6 +191,34 @@ def encode_items(
     if not isinstance(encoders, CatalogueEncoder):
         encoders = CatalogueEncoder.of(items, encoders).fit(items)
     return encoders.encode(items, cache, progress=progress, workers=workers)
+
+
+def _lesson(
+    part: Part, encoder: TrainedEncoder, items: Items, positives: sparse.csr_array | None
+) -> tuple[list[Any], Lesson]:
+    """The values that are there, media as absolute paths, and what belongs to them."""
+    rows: list[int] = []
+    values: list[Any] = []
+    for row, value in enumerate(part.values(items)):
+        if value is None:
+            continue
+        if part.modality.is_media:
+            if items.root is None:
+                continue
+            try:
+                value = safe_join(items.root, str(value))
+            except MediaError:
+                continue  # reported when it is encoded
+        rows.append(row)
+        values.append(value)
+    labels = None
+    if encoder.learns_from == "labels":
+        field = items[encoder.label_field]
+        if field.modality is not Modality.CATEGORY:
+            raise SettingError(f"Labels are learned from a category, but {field.name!r} is declared {field.modality}.")
+        labels = [field.values[row][0] if field.present[row] else None for row in rows]
+    liked = None if positives is None else positives[:, rows]
+    return values, Lesson(liked, labels, items.root)
 
 
 def weights_of(encoder: Encoder) -> tuple[str, ...]:

@@ -264,6 +264,20 @@ def _convert(name: str, weights: Weights, folder: Path) -> None:
             getattr(import_module(module), function)(sources, fresh)
 
 
+def source_file(name: str, file: str) -> Path:
+    """A weight file as its authors published it, from the installed package, after its checksum was compared.
+
+    Args:
+        name: One of `WEIGHTS` that comes with an installed package.
+        file: Our name of the file.
+
+    Raises:
+        WeightsError: It is missing or changed.
+    """
+    weights = known(name)
+    return _verified(_installed(weights, file), weights.files[file][1])
+
+
 def _installed(weights: Weights, file: str) -> Path:
     """Where an installed package keeps a file; a path that does not exist when it is not installed."""
     try:
