@@ -71,6 +71,8 @@ def raw_values(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Modality],
             return [1.5, -2.0, 30.0]
         if modality == Modality.VECTOR:
             return list(np.random.default_rng(0).standard_normal((N, 5)).astype(np.float32))
+        if modality == Modality.SERIES:
+            return [f"[{', '.join(str((i * k) % 7) for i in range(60))}]" for k in (1, 2, 3)]
         paths = [
             folder / f"{seed}.{ {'image': 'png', 'audio': 'wav', 'video': 'mp4'}[modality.value] }" for seed in range(N)
         ]
