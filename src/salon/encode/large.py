@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from salon.arrays import blocks, unit_rows
+from salon.arrays import blocks
 from salon.config import Settings
 from salon.encode.base import Encoder
-from salon.encode.large_network import as_numpy, loading, running
+from salon.encode.large_network import as_numpy, loading, running, unit_vectors
 from salon.encode.large_source import Source, locate
 from salon.encode.sentences import TextEncoder
 from salon.errors import SettingError, WeightsError
@@ -169,7 +169,7 @@ class LargeEncoder(Encoder):
             raise WeightsError(
                 f"The model {self.settings.model!r} gives NaN in {self.settings.precision}, no vectors.", hint=hint
             )
-        return unit_rows(vectors) if self.settings.normalise else np.ascontiguousarray(vectors, dtype=np.float32)
+        return unit_vectors(vectors) if self.settings.normalise else np.ascontiguousarray(vectors, dtype=np.float32)
 
     def _tensors(self, arrays: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """Arrays on the device of the network, floats in its number format."""
@@ -219,7 +219,7 @@ class PieceModel(LargeEncoder):
         if len(pieces) == len(batch):
             return found
         starts = np.cumsum([0] + [len(value) for value in batch[:-1]])
-        sums = np.add.reduceat(unit_rows(found) if self.settings.normalise else found, starts, axis=0)
+        sums = np.add.reduceat(unit_vectors(found) if self.settings.normalise else found, starts, axis=0)
         return np.asarray(sums / np.array([[len(value)] for value in batch]), dtype=np.float32)
 
 

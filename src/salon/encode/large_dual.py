@@ -44,24 +44,18 @@ class DualModel(LargeEncoder):
     """What the network calls the half, such as get_text_features."""
 
     def _load(self, folder: Path) -> Loaded:
-        network = read_network(folder, self._dtype, self.settings.model).to(self._device)
-        return Loaded(network)
-
-    @cached_property
-    def _half(self) -> Any:
-        """The method of the network that this half calls.
-
-        Raises:
-            SettingError: The model has no such half.
-        """
-        network = self._loaded.network
+        network = read_network(folder, self._dtype, self.settings.model)
         if not hasattr(network, self.method) or not hasattr(network, "get_text_features"):
             kind = network.config.model_type
             raise SettingError(
                 f"The model {self.settings.model!r} of type {kind!r} has no {self.method}.",
                 hint="clip-* take CLIP, SigLIP and their like, clap-* take CLAP; st-* and hf-* take other models.",
             )
-        return getattr(network, self.method)
+        return Loaded(network.to(self._device))
+
+    def _half(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """(n, width) of inputs through this half of the network."""
+        return features_of(getattr(self._loaded.network, self.method)(**inputs))
 
     @property
     def width(self) -> int:
@@ -101,9 +95,9 @@ class DualText(DualModel, TextModel):
         return str(self._loaded.network.config.model_type).startswith("siglip")
 
     def _read(self, texts: list[str]) -> FloatArray:
-        half, tokens = self._half, self._tokenizer(texts, **self._tokens)
+        tokens = self._tokenizer(texts, **self._tokens)
         names = ["input_ids"] if self._is_siglip else ["input_ids", "attention_mask"]
-        return as_numpy(features_of(half(**self._tensors({name: tokens[name] for name in names}))))
+        return as_numpy(self._half(**self._tensors({name: tokens[name] for name in names})))
 
 
 class ClipText(DualText):
@@ -129,7 +123,7 @@ class ClipPixels(DualModel, PieceModel):
         return pixels_of(self._source.folder)
 
     def _look(self, pieces: dict[str, torch.Tensor]) -> torch.Tensor:
-        return features_of(self._half(**pieces))
+        return self._half(**pieces)
 
 
 class ClipImage(ClipPixels):
@@ -189,7 +183,7 @@ class ClapSound(DualModel, PieceModel):
         return found
 
     def _look(self, pieces: dict[str, torch.Tensor]) -> torch.Tensor:
-        return features_of(self._half(**pieces))
+        return self._half(**pieces)
 
 
 class ClapAudio(ClapSound):

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModel
 from transformers.utils import logging
 
+from salon.arrays import unit_rows
 from salon.errors import MissingExtraError, ResourceError, SalonError, WeightsError
 from salon.types import FloatArray
 
@@ -53,6 +54,13 @@ def read_network(folder: Path, dtype: torch.dtype, model: str, *, optional: str 
 def as_numpy(tensor: torch.Tensor) -> FloatArray:
     """float32 numbers of a tensor, on the processor."""
     return np.asarray(tensor.detach().to("cpu", torch.float32).numpy())
+
+
+def unit_vectors(vectors: FloatArray) -> FloatArray:
+    """Rows of length 1; a row with a number that is not finite becomes NaN throughout, never zero."""
+    unit = unit_rows(vectors)
+    unit[~np.isfinite(vectors).all(axis=1)] = np.nan
+    return unit
 
 
 def features_of(output: Any) -> torch.Tensor:

@@ -110,6 +110,7 @@ class Whisper(Encoder):
             )
             check_finite(network, self.settings.model)
             processor = WhisperProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        network.generation_config.max_length = None  # max_tokens counts, and the library warns of two limits
         return Loaded(network.to(device).eval(), processor=processor, device=device, dtype=dtype)
 
     def transcribe(self, wave: Wave) -> str:
