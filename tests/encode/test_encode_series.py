@@ -143,7 +143,7 @@ def test_irregular_and_regular_recordings_of_one_wave_are_alike(tmp_path: Path) 
 def catalogue(root: Path) -> Items:
     """Seven items: a file, a file in another format, a list, a broken file, an absent one, one outside, none."""
     (root / "s").mkdir()
-    (root / "s/a.csv").write_text("v\n" + "\n".join(str(i % 5) for i in range(50)))
+    (root / "s/a.csv").write_text("0,v\n" + "\n".join(f"{i},{i % 5}" for i in range(50)))
     np.save(root / "s/b.npy", np.arange(30.0))
     (root / "s/broken.csv").write_text("v\nonly,words\n")
     (root.parent / "secret.csv").write_text("1\n2\n3\n")
@@ -158,6 +158,7 @@ def test_broken_series_are_masked_and_reported_like_pictures(tmp_path: Path) -> 
     items = catalogue(tmp_path / "root")
     features, problems = encode_items(items)
     assert features["series"].present.tolist() == [True, True, True, False, False, False, False]
+    assert features["series"].dim == 50  # the channels "0" and "v", learned from the files
     told = {p.id: p.reason for p in problems}
     assert set(told) == {"i3", "i4", "i5"}
     assert "no channel" in told["i3"]

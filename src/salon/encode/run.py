@@ -22,7 +22,7 @@ from salon.encode.plan import Part, plan
 from salon.encode.weights import ensure_weights
 from salon.encode.worker import Batch, Submit, content_of, media_value, pool
 from salon.errors import ArtifactError, MediaError, SettingError
-from salon.media import MediaProblem, safe_join
+from salon.media import MediaProblem
 from salon.types import FloatArray, Modality, Progress
 
 BATCH: dict[Modality, int] = {
@@ -101,7 +101,7 @@ class CatalogueEncoder:
                 if isinstance(part.encoder, TrainedEncoder):
                     part.encoder.fit(*_lesson(part, part.encoder, items, positives), rng=rng)
                 elif part.encoder.needs_fit:
-                    part.encoder.fit(values)
+                    part.encoder.fit(_usable(part, items.root, values))
         self.parts = tuple(kept)
         return self
 
@@ -202,13 +202,10 @@ def _lesson(
     for row, value in enumerate(part.values(items)):
         if value is None:
             continue
-        if part.modality.is_media:
-            if items.root is None:
-                continue
-            try:
-                value = safe_join(items.root, str(value))
-            except MediaError:
-                continue  # reported when it is encoded
+        try:
+            value = media_value(part.modality, items.root, value)
+        except MediaError:
+            continue  # reported when it is encoded
         rows.append(row)
         values.append(value)
     labels = None
