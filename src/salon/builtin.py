@@ -69,7 +69,9 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "impute-ridge": "salon.fuse.impute_ridge:ImputeRidge",
         "impute-vae": "salon.fuse.impute_vae:ImputeVAE [torch]",
         "impute-gan": "salon.fuse.impute_gan:ImputeGAN [torch]",
-        "cca": "salon.fuse.align_closed:CCA",
+        "cca": "salon.fuse.align_cca:CCA",
+        "ridgemap": "salon.fuse.align_ridge:RidgeMap",
+        "contrastive": "salon.fuse.align_contrast:Contrastive [torch]",
     },
     "model": {
         "random": "salon.models.popular:Random",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
@@ -16,6 +17,9 @@ from salon.data import Dataset, Holdout, Queries
 from salon.encode.base import FeatureSet
 from salon.errors import DataError, SettingError
 from salon.types import BoolArray, FloatArray, IntArray, TopK
+
+Grid = Mapping[str, tuple[Any, ...]]
+"""Setting name to the values that are worth trying, a handful in all."""
 
 
 class Recommender(Component, ABC):
@@ -34,6 +38,9 @@ class Recommender(Component, ABC):
     """Whether a history that was not in the training data is answered from its items."""
     reads_profiles: ClassVar[bool] = False
     """Whether the attributes of a person count, so that somebody without a history can be answered."""
+
+    grid: ClassVar[Grid] = {}
+    """Values worth trying when the settings are tuned on validation; empty where there is nothing to tune."""
 
     n_items_: int
 

@@ -22,5 +22,9 @@ def test_model_keeps_the_contract(name: str) -> None:
     check_recommender(registry.resolve("model", name), **QUICK.get(name, {}))
 
 
-QUICK: dict[str, dict[str, Any]] = {}
+PAIRS = {"dim": 16, "batch_size": 256, "epochs": 40, "patience": 0, "learning_rate": 0.03, "reg": 1e-3}
+"""For models trained on pairs of users and items."""
+QUICK: dict[str, dict[str, Any]] = dict.fromkeys(
+    "bprmf lightgcn xsimgcl vbpr freedom bm3 lattice mgcn smore lgmrec alpharec mmgnn".split(), PAIRS
+)
 """Settings under which the toy worlds of the suites are learned in seconds."""

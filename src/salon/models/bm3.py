@@ -1,0 +1,95 @@
+"""BM3: a graph model that learns without negatives, from two views of every vector."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from salon.models.base import Grid
+from salon.models.deep import DeepRecommender, MediaSettings
+from salon.models.deep_graph import layers, mean_of_layers
+from salon.models.deep_network import Material, MediaNetwork, PairNetwork, linear_maps, squared, table
+
+
+class BM3Settings(MediaSettings):
+    """Settings of `BM3`."""
+
+    reg: float = Field(1e-1, ge=0)
+    """Weight of the squared vectors of a batch."""
+    layers: int = Field(1, ge=0, le=8)
+    """Steps over the graph of likes."""
+    dropout: float = Field(0.3, ge=0, lt=1)
+    """Share of the numbers dropped in the second view."""
+    contrast_weight: float = Field(2.0, ge=0)
+    """Weight of the losses on the features, lambda."""
+
+
+class BM3(DeepRecommender):
+    """Bootstrapped multimodal model (Zhou et al., WWW 2023).
+
+        u, i by LightGCN, i + E_item;  q linear;  x' = dropout(x) without gradient;  d(a, b) = 1 - cos(a, b)
+        loss = d(q(u), i') + d(q(i), u') + contrast_weight sum_m [d(q(W_m f_m), i') + d(q(W_m f_m), (W_m f_m)')] + reg
+        score = q(u).q(i)
+
+    Losses on a modality are means over the items of a batch that have it. Only the rows of a batch go through q and
+    W_m. Features shape the vectors of liked items; an item nobody liked is not placed.
+    """
+
+    needs_features = True
+    settings: BM3Settings
+    grid: ClassVar[Grid] = {"layers": (1, 2), "dropout": (0.3, 0.5), "reg": (1e-2, 1e-1)}
+
+    def _network(self, material: Material) -> PairNetwork:
+        return BM3Network(material, self.settings)
+
+
+class BM3Network(MediaNetwork):
+    """Tables of users and items, maps of features, and a predictor."""
+
+    others = "none"
+
+    def __init__(self, material: Material, settings: BM3Settings) -> None:
+        super().__init__(material.media)
+        self.settings = settings
+        self.users, self.items = table(material.n_users, settings.dim), table(material.n_items, settings.dim)
+        self.maps = linear_maps(material.media, settings.dim)
+        self.predictor = nn.Linear(settings.dim, settings.dim)
+        self.links = material.links()
+
+    def online(self) -> tuple[Tensor, Tensor]:
+        """u and i + E_item."""
+        users, items = mean_of_layers(layers(self.links, self.users, self.items, self.settings.layers))
+        return users, items + self.items
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """q(u) and q(i)."""
+        users, items = self.online()
+        return self.predictor(users), self.predictor(items)
+
+    def forward(self, users: Tensor, items: Tensor, negatives: Tensor) -> Tensor:
+        """Distances between the views, and ridge."""
+        all_users, all_items = self.online()
+        u, i = all_users.index_select(0, users), all_items.index_select(0, items)
+        loss = distance(self.predictor(u), self._target(i)) + distance(self.predictor(i), self._target(u))
+        for fold, features, there in zip(self.maps, self.features(), self.there(), strict=True):
+            kept = there.index_select(0, items)[:, 0]
+            f = fold(features.index_select(0, items))
+            q = self.predictor(f)
+            both = distance(q, self._target(i), kept) + distance(q, self._target(f), kept)
+            loss = loss + self.settings.contrast_weight * both
+        return loss + self.settings.reg * squared(all_users, all_items, (users, items, negatives))
+
+    def _target(self, vectors: Tensor) -> Tensor:
+        return functional.dropout(vectors.detach(), self.settings.dropout, self.training)
+
+
+def distance(one: Tensor, other: Tensor, kept: Tensor | None = None) -> Tensor:
+    """Mean of 1 - cosine over the rows, or over those where `kept` (n,) is 1."""
+    apart = 1 - functional.cosine_similarity(one, other, dim=1)
+    if kept is None:
+        return apart.mean()
+    return (apart * kept).sum() / torch.clamp(kept.sum(), min=1)

@@ -1,0 +1,187 @@
+"""What models trained by gradients on pairs (user, liked item) share: settings, batches, early stopping, answers.
+
+A model is a network that gives vectors of all users and items and a loss for a batch of pairs. Training stops by
+validation; then only vectors are kept, and histories are answered by `deep_answers`. Without validation questions a
+tenth of the likes is kept apart to find the number of epochs, and the network is trained anew on all of them.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from scipy import sparse
+
+from salon.data import Dataset, Holdout, Queries
+from salon.encode.base import FeatureSet
+from salon.errors import ResourceError
+from salon.models.base import VectorRecommender
+from salon.models.deep_answers import Answers
+from salon.models.deep_media import Media, prepared
+from salon.models.deep_network import Material, PairNetwork
+from salon.models.deep_question import Question, hold_out
+from salon.models.rows import query_rows, touched_columns, training_rows
+from salon.training.batches import Negatives, shuffled
+from salon.training.loop import train
+from salon.training.network import seeded, to_numpy
+from salon.training.settings import TrainingSettings
+from salon.types import BoolArray, FloatArray, IntArray
+
+
+class DeepSettings(TrainingSettings):
+    """Settings of all models trained on pairs."""
+
+    dim: int = Field(64, ge=2)
+    """Numbers per vector."""
+    reg: float = Field(1e-4, ge=0)
+    """Weight of the squared vectors of a batch, before propagation."""
+    negatives: int = Field(2, ge=1)
+    """Items nobody liked that each liked one is compared with, drawn uniformly."""
+    epochs: int = Field(300, ge=1)
+    """Most passes over the likes."""
+    batch_size: int = Field(8192, ge=1)
+    """Pairs per step."""
+    learning_rate: float = Field(2e-2, gt=0)
+    """Step size of Adam."""
+    validate_every: int = Field(3, ge=1)
+    """Epochs between two looks at the validation score."""
+    patience: int = Field(5, ge=0)
+    """Looks without a better score after which training stops; 0 never stops early."""
+    memory_gb: float = Field(8.0, gt=0)
+    """Memory that a fit may need by its estimate, in GB; more is refused before it starts."""
+
+
+class MediaSettings(DeepSettings):
+    """Settings of all models that read item features."""
+
+    width: int = Field(256, ge=1)
+    """Leading directions (PCA) kept of wider features; they are not trained."""
+
+
+class DeepRecommender(VectorRecommender):
+    """A recommender whose vectors come from a `PairNetwork`."""
+
+    handles_cold_users = True
+    settings: DeepSettings
+
+    @abstractmethod
+    def _network(self, material: Material) -> PairNetwork:
+        """The network, not trained; built under the seed of the fit."""
+
+    def _placed(self, material: Material) -> BoolArray:
+        """(items,) bool, the items that the network can place."""
+        return material.touched
+
+    def _floats(self, n_users: int, n_items: int, n_likes: int) -> float:
+        """Estimated numbers in memory at the peak of a step."""
+        nodes = (n_users + n_items) * self.settings.dim
+        return 24.0 * nodes + 8.0 * n_likes + 6.0 * self.settings.batch_size * self.settings.dim
+
+    def _fit(
+        self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
+    ) -> dict[str, Any]:
+        rows = training_rows(data, weighted=False)
+        self._refuse_too_much(rows)
+        media = prepared(items, self.settings.width) if isinstance(self.settings, MediaSettings) else {}
+        if validation is not None:
+            answers = self._learn(rows, media, Question.of(validation, rng), rng, self.settings)[0]
+        else:
+            answers = self._learn_by_holdout(rows, media, rng)
+        return {f"{name}_": value for name, value in vars(answers).items()}
+
+    def _learn_by_holdout(
+        self, rows: sparse.csr_array, media: Mapping[str, Media], rng: np.random.Generator
+    ) -> Answers:
+        """Training on nine tenths finds the number of epochs of training on all."""
+        settings, folder = self.settings, self.settings.checkpoint
+        if settings.patience and settings.epochs > settings.validate_every:
+            kept, question = hold_out(rows, rng)
+            first = {"checkpoint": str(Path(folder) / "choose") if folder else ""}
+            epochs = self._learn(kept, media, question, rng, settings.model_copy(update=first))[1]
+            settings = settings.model_copy(
+                update={"epochs": epochs, "checkpoint": str(Path(folder) / "all") if folder else ""}
+            )
+        return self._learn(rows, media, None, rng, settings)[0]
+
+    def _learn(
+        self,
+        rows: sparse.csr_array,
+        media: Mapping[str, Media],
+        question: Question | None,
+        rng: np.random.Generator,
+        settings: DeepSettings,
+    ) -> tuple[Answers, int]:
+        """One training run: what it answers with, and its best epoch."""
+        material = Material(rows, touched_columns(rows), media)
+        with seeded(rng):
+            network = self._network(material)
+        placed = self._placed(material)
+
+        def answers() -> Answers:
+            with torch.no_grad():
+                users, items = network.vectors()
+            return Answers.of(rows, to_numpy(users), to_numpy(items), placed)
+
+        score = None if question is None else lambda: question.score(answers())
+        batches = Pairs(rows, settings, network)
+        history = train(network, batches, settings, rng=rng, score=score)
+        return answers(), history.best_epoch
+
+    def _refuse_too_much(self, rows: sparse.csr_array) -> None:
+        gigabytes = 4e-9 * self._floats(rows.shape[0], rows.shape[1], rows.nnz)
+        if gigabytes > self.settings.memory_gb:
+            raise ResourceError(
+                f"{type(self).__name__} would need about {gigabytes:.1f} GB for {rows.shape[0]} users, "
+                f"{rows.shape[1]} items and {rows.nnz} likes; allowed are {self.settings.memory_gb:g} GB.",
+                hint="Lower dim or batch_size, leave out rare items, raise memory_gb, or use 'als'.",
+            )
+
+    def user_vectors(self, queries: Queries) -> FloatArray:
+        """(n, d) float32: as trained for a history met in training, else folded in; 0 without a like to go by."""
+        self.check_fitted()
+        return self._answers().people(query_rows(queries, self.n_items_, weighted=False))
+
+    def item_vectors(self) -> FloatArray:
+        """(items, d) float32; zero for items that cannot be placed, which `score` leaves out."""
+        self.check_fitted()
+        return self.items_
+
+    def _score(self, queries: Queries) -> FloatArray:
+        return self._answers().scores(query_rows(queries, self.n_items_, weighted=False))
+
+    def _answers(self) -> Answers:
+        return Answers(self.keys_, self.users_, self.items_, self.placed_, self.fold_)
+
+    keys_: IntArray
+    users_: FloatArray
+    items_: FloatArray
+    placed_: BoolArray
+    fold_: FloatArray
+
+
+class Pairs:
+    """Epochs of (users (n,), liked items (n,), other items) in random order."""
+
+    def __init__(self, rows: sparse.csr_array, settings: DeepSettings, network: PairNetwork) -> None:
+        self._users = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+        self._items = rows.indices.astype(np.int64)
+        self._negatives = Negatives(rows)
+        self._settings, self._network = settings, network
+
+    def __call__(self, rng: np.random.Generator) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
+        """One epoch."""
+        self._network.begin_epoch(rng)
+        for part in shuffled(len(self._users), self._settings.batch_size, rng):
+            yield self._users[part], self._items[part], self._others(self._users[part], rng)
+
+    def _others(self, users: IntArray, rng: np.random.Generator) -> IntArray:
+        """(n, k) items that each user has not liked; (k,) any items, or (n, 0), where the network asks for these."""
+        kind, count = self._network.others, self._settings.negatives
+        if kind == "shared":
+            return self._negatives.draw_any(count, rng)
+        return self._negatives.draw(users, count if kind == "own" else 0, rng)

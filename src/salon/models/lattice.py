@@ -1,0 +1,158 @@
+"""LATTICE: the graph of items is learned from their media while the model is trained."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from scipy import sparse
+from torch import Tensor, nn
+from torch.nn import functional
+
+from salon.arrays import nearest_rows, unit_rows
+from salon.models.base import Grid
+from salon.models.deep import DeepRecommender
+from salon.models.deep_graph import Graph, layers, mean_of_layers
+from salon.models.deep_media import Media
+from salon.models.deep_network import (
+    Material,
+    MediaNetwork,
+    PairNetwork,
+    as_column,
+    linear_maps,
+    pair_loss,
+    squared,
+    table,
+)
+from salon.models.freedom import ItemGraphSettings, reachable
+from salon.training.network import to_numpy
+from salon.types import BoolArray, IntArray
+
+
+class LatticeSettings(ItemGraphSettings):
+    """Settings of `Lattice`."""
+
+    keep: float = Field(0.9, ge=0, le=1)
+    """Weight of the graph of the features as given beside the learned one, lambda."""
+
+
+class Lattice(DeepRecommender):
+    """Latent structure mining (Zhang et al., ACM MM 2021), with sparse learned graphs.
+
+        S_m = keep * kNN(f_m) + (1 - keep) * kNN(W_m f_m + b_m),  S = sum_m softmax(a)_m S_m
+        h = S^l E_item,  score = u.(i + h / |h|),  u and i by LightGCN,  loss = BPR + reg |E^(0)|^2 / 2
+
+    kNN(x) links an item to its k nearest by cosine, each row summing to 1: equally weighted in the graph of the given
+    features, by cosine in the learned one. As in the authors' code the neighbours are searched once per epoch, and W_m
+    and a get their gradient from the first batch of an epoch. The search goes by blocks and keeps k numbers per item,
+    so no dense items x items matrix is ever held; its time still grows with the square of the items. Items that
+    nobody liked are never neighbours; they stand where their neighbours do.
+    """
+
+    needs_features = True
+    handles_cold_items = True
+    settings: LatticeSettings
+    grid: ClassVar[Grid] = {"k": (10, 20), "keep": (0.7, 0.9), "reg": (1e-4, 1e-2)}
+
+    def _network(self, material: Material) -> PairNetwork:
+        return LatticeNetwork(material, self.settings)
+
+    def _placed(self, material: Material) -> BoolArray:
+        return reachable(material, self.settings.k)
+
+
+class LatticeNetwork(MediaNetwork):
+    """Tables of users and items, a fixed and a learned graph per modality."""
+
+    def __init__(self, material: Material, settings: LatticeSettings) -> None:
+        super().__init__(material.media)
+        self.settings = settings
+        self.users, self.items = table(material.n_users, settings.dim), table(material.n_items, settings.dim)
+        self.maps = linear_maps(material.media, settings.dim)
+        self.trust = nn.Parameter(torch.zeros(len(material.media)))
+        self.links = material.links()
+        self.fixed = [Graph(graph) for graph in material.graphs(settings.k)]
+        self.rows = [_rows(one, material.touched) for one in material.media.values()]
+        self.register_buffer("touched", as_column(material.touched), persistent=False)
+        self.learned: list[Graph] = []
+        self.found: list[IntArray] = []
+
+    def begin_epoch(self, rng: np.random.Generator) -> None:
+        """Searches neighbours by the features as they are projected now."""
+        self.learned, self.found = [], self._search()
+
+    @torch.no_grad()
+    def _search(self) -> list[IntArray]:
+        """(present items, k) rows of the nearest touched items, per modality."""
+        found = []
+        for fold, features, (here, sources) in zip(self.maps, self.features(), self.rows, strict=True):
+            units = unit_rows(to_numpy(fold(features)))
+            found.append(sources[nearest_rows(units[here], units[sources], min(self.settings.k, len(sources))).ids])
+        return found
+
+    def _weights(self, place: int, found: IntArray) -> Tensor:
+        """(present items, k) learned weights of the neighbours, each row summing to 1."""
+        units = functional.normalize(self.maps[place](self.features()[place]), dim=1)
+        here = torch.as_tensor(self.rows[place][0], device=units.device)
+        near = units[torch.as_tensor(found, device=units.device)]
+        alike = torch.clamp((near @ units[here].unsqueeze(2)).squeeze(2), min=1e-6)
+        weights: Tensor = alike / alike.sum(dim=1, keepdim=True)
+        return weights
+
+    def _open_step(self, own: Tensor, found: list[IntArray]) -> Tensor:
+        """S x with a gradient for the maps and the trust."""
+        shares, keep, total = self._shares(), self.settings.keep, torch.zeros_like(own)
+        for place, graph in enumerate(self.fixed):
+            step = keep * graph(own)
+            if keep < 1:
+                here = torch.as_tensor(self.rows[place][0], device=own.device)
+                near = own[torch.as_tensor(found[place], device=own.device)]
+                weights = self._weights(place, found[place])
+                step = step.index_add(0, here, (1 - keep) * (weights.unsqueeze(2) * near).sum(dim=1))
+            total = total + shares[place] * step
+        return total
+
+    def _closed_step(self, own: Tensor) -> Tensor:
+        """S x with the graphs as they were at the first batch of the epoch."""
+        shares, keep = [share.detach() for share in self._shares()], self.settings.keep
+        parts = [keep * old(own) + (1 - keep) * new(own) for old, new in zip(self.fixed, self.learned, strict=True)]
+        return sum((shares[place] * part for place, part in enumerate(parts)), torch.zeros_like(own))
+
+    def _shares(self) -> list[Tensor]:
+        """(items, 1) per modality: softmax of the trust over the modalities that the item has."""
+        there = torch.cat(self.there(), dim=1)
+        shares = functional.softmax(self.trust, dim=0) * there
+        return list((shares / torch.clamp(shares.sum(dim=1, keepdim=True), min=1e-9)).split(1, dim=1))
+
+    @torch.no_grad()
+    def _close(self) -> None:
+        for place, found in enumerate(self.found):
+            here, n = self.rows[place][0], len(self.items)
+            values, rows = to_numpy(self._weights(place, found)), np.broadcast_to(here[:, None], found.shape)
+            entries = (values.ravel(), (rows.ravel(), found.ravel()))
+            self.learned.append(Graph(sparse.csr_array(entries, shape=(n, n))))
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """u and i + h / |h|."""
+        own = self.touched * self.items
+        users, items = mean_of_layers(layers(self.links, self.users, own, self.settings.layers))
+        found = self.found if self.training else self._search()
+        closed = self.training and bool(self.learned)
+        for _ in range(self.settings.item_layers):
+            own = self._closed_step(own) if closed else self._open_step(own, found)
+        if self.training and not self.learned:
+            self._close()
+        return users, items + functional.normalize(own, dim=1)
+
+    def forward(self, users: Tensor, items: Tensor, negatives: Tensor) -> Tensor:
+        """BPR and ridge."""
+        batch = (users, items, negatives)
+        return pair_loss(*self.vectors(), batch) + self.settings.reg * squared(self.users, self.items, batch)
+
+
+def _rows(one: Media, touched: BoolArray) -> tuple[IntArray, IntArray]:
+    """Rows of the items that have the modality, and of those among them that somebody liked."""
+    sources = np.flatnonzero(one.present & touched)
+    return (np.flatnonzero(one.present) if len(sources) else sources), sources
