@@ -27,7 +27,7 @@ from salon.training.batches import shuffled
 from salon.training.losses import info_nce
 from salon.types import BoolArray, FloatArray, IntArray
 
-STEPS = (20, 100)
+STEPS = (20, 60)
 """Fewest and most steps of an epoch: small logs are gone through more than once, of large ones a part is drawn."""
 
 
