@@ -1,4 +1,4 @@
-"""Aligners in closed form: known correlations, a known shared latent, missing modalities, and clear errors."""
+"""Canonical correlations: known correlations, a known shared latent, missing modalities, and clear errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scipy import linalg
 from salon.component import load_component
 from salon.encode.base import Features, FeatureSet
 from salon.errors import DataError, FingerprintError, NotFittedError
-from salon.fuse.align_closed import CCA
+from salon.fuse.align_cca import CCA
 from salon.fuse.align_report import match_ranks
 
 

@@ -1,8 +1,8 @@
-"""Aligners in closed form: canonical correlations of two or more modalities, and ridge maps to one of them."""
+"""Canonical correlations of two or more modalities: an aligner in closed form."""
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -13,9 +13,10 @@ from salon.arrays import unit_rows
 from salon.data import Events
 from salon.encode.base import FeatureSet
 from salon.fuse.align import Aligner, AlignSettings, held_out, pair_score
+from salon.fuse.simple import principal_axes
 from salon.types import BoolArray, FloatArray
 
-GRID = (0.01, 0.1, 1.0, 10.0)
+GRID = (0.1, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Penalties that `CCA` tries, in units of the mean variance of a modality."""
 
 
@@ -26,16 +27,19 @@ class CcaSettings(AlignSettings):
     """Penalty in units of a modality's mean variance; none given: the best of a few on held-out items."""
     power: float = Field(1.0, ge=0)
     """Dimensions are weighted by their correlation to this power; 0 counts all alike."""
+    axes: int = Field(256, ge=1)
+    """Most principal axes of each modality that are looked at; of those beyond, the penalty leaves little anyway."""
     share: float = Field(0.1, gt=0, lt=1)
     """Share of the items with two modalities that the penalty is chosen by."""
 
 
 class _Moments(NamedTuple):
-    """What CCA needs to know of the rows: means, eigenvectors and values per modality, and cross covariances."""
+    """What CCA needs to know of the rows: per modality means, axes and variances, and covariances between them."""
 
     means: list[FloatArray]
-    vectors: list[FloatArray]
-    values: list[FloatArray]
+    axes: list[FloatArray]
+    variances: list[FloatArray]
+    mean_variances: list[float]
     cross: dict[tuple[int, int], FloatArray]
 
 
@@ -76,7 +80,7 @@ class CCA(Aligner):
         rows, present = self._rows(features)
         self._check_pairs(present)
         self.reg_ = self._choose(rows, present, rng) if self.settings.reg is None else self.settings.reg
-        self._take(_moments(rows, present), self.reg_)
+        self._take(_moments(rows, present, self.settings.axes), self.reg_)
         return self
 
     def _choose(self, rows: list[FloatArray], present: BoolArray, rng: np.random.Generator) -> float:
@@ -84,7 +88,7 @@ class CCA(Aligner):
         learn, judge = held_out(present, self.settings.share, rng)
         if len(judge) < 10 or (present[learn].sum(axis=1) >= 2).sum() < 10:
             return 1.0
-        moments = _moments([part[learn] for part in rows], present[learn])
+        moments = _moments([part[learn] for part in rows], present[learn], self.settings.axes)
         scores = []
         for reg in GRID:
             self._take(moments, reg)
@@ -105,24 +109,23 @@ class CCA(Aligner):
         return np.asarray(rows @ self.maps_[self._blocks()[place]] - self.offsets_[place])
 
 
-def _moments(rows: list[FloatArray], present: BoolArray) -> _Moments:
-    """Means, eigendecompositions of the covariances, and cross covariances, float64."""
-    parts = [np.asarray(part, np.float64) for part in rows]
-    means = [
-        part[there].mean(axis=0) if there.any() else np.zeros(part.shape[1])
-        for part, there in zip(parts, present.T, strict=True)
-    ]
-    parts = [
-        np.where(there[:, None], part - mean, 0.0) for part, mean, there in zip(parts, means, present.T, strict=True)
-    ]
-    decomposed = [
-        linalg.eigh(part.T @ part / max(1, there.sum())) for part, there in zip(parts, present.T, strict=True)
-    ]
-    cross: dict[tuple[int, int], FloatArray] = {}
-    for one, other in combinations(range(len(parts)), 2):
+def _moments(rows: list[FloatArray], present: BoolArray, axes: int) -> _Moments:
+    """Means, principal axes, their variances, and covariances between the axes of two modalities, float64."""
+    found = _Moments([], [], [], [], {})
+    turned = []
+    for part, there in zip(rows, present.T, strict=True):
+        mean = part[there].mean(axis=0, dtype=np.float64) if there.any() else np.zeros(part.shape[1])
+        centred = np.where(there[:, None], part - mean, 0.0)
+        directions, variances = principal_axes(centred[there], axes)
+        found.means.append(mean)
+        found.axes.append(directions)
+        found.variances.append(variances)
+        found.mean_variances.append(float((centred**2).sum() / max(1, there.sum()) / part.shape[1]))
+        turned.append(centred @ directions)
+    for one, other in combinations(range(len(rows)), 2):
         both = int((present[:, one] & present[:, other]).sum())
-        cross[one, other] = parts[one].T @ parts[other] / max(1, both)  # absent rows are 0
-    return _Moments(means, [v for _, v in decomposed], [np.maximum(w, 0) for w, _ in decomposed], cross)
+        found.cross[one, other] = turned[one].T @ turned[other] / max(1, both)  # absent rows are 0
+    return found
 
 
 def canonical_maps(moments: _Moments, reg: float, dim: int) -> tuple[list[FloatArray], FloatArray]:
@@ -131,22 +134,20 @@ def canonical_maps(moments: _Moments, reg: float, dim: int) -> tuple[list[FloatA
     The correlation of a direction is the mean over all pairs of modalities; that of two is the canonical one. At
     least one direction is given, and no more than correlate.
     """
-    roots = []
-    for vectors, values in zip(moments.vectors, moments.values, strict=True):
-        ridge = values + reg * values.mean()
-        kept = ridge > max(ridge.max() * 1e-9, 1e-12)
-        roots.append(vectors * np.where(kept, 1 / np.sqrt(np.where(kept, ridge, 1)), 0))  # S^(-1/2) up to a turn
-    ends = np.cumsum([0, *(root.shape[1] for root in roots)])
+    scales = [  # S^(-1/2) along the axes
+        1 / np.sqrt(variances + reg * mean)
+        for variances, mean in zip(moments.variances, moments.mean_variances, strict=True)
+    ]
+    ends = np.cumsum([0, *(len(scale) for scale in scales)]).tolist()
     joint = np.eye(ends[-1])
     for (one, other), covariance in moments.cross.items():
-        block = roots[one].T @ covariance @ roots[other]
+        block = scales[one][:, None] * covariance * scales[other]
         joint[ends[one] : ends[one + 1], ends[other] : ends[other + 1]] = block
         joint[ends[other] : ends[other + 1], ends[one] : ends[one + 1]] = block.T
-    size = int(ends[-1])
-    values, vectors = linalg.eigh(joint, subset_by_index=[max(0, size - dim), size - 1])
+    values, vectors = linalg.eigh(joint, subset_by_index=[max(0, ends[-1] - dim), ends[-1] - 1])
     values, vectors = values[::-1], vectors[:, ::-1]
     kept = max(1, int((values > 1 + 1e-9).sum()))
-    found = vectors[:, :kept] * np.sign(vectors[np.abs(vectors[:, :kept]).argmax(axis=0), np.arange(kept)])
-    correlations = np.clip((values[:kept] - 1) / max(1, len(roots) - 1), 0, 1)
-    maps = [root @ found[ends[i] : ends[i + 1]] for i, root in enumerate(roots)]
-    return maps, correlations
+    vectors = vectors[:, :kept] * np.sign(vectors[np.abs(vectors[:, :kept]).argmax(axis=0), np.arange(kept)])
+    correlations = np.clip((values[:kept] - 1) / max(1, len(scales) - 1), 0, 1)
+    parts = zip(moments.axes, scales, pairwise(ends), strict=True)
+    return [(axes * scale) @ vectors[start:stop] for axes, scale, (start, stop) in parts], correlations
