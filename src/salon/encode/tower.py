@@ -102,7 +102,7 @@ class Tower(NetworkComponent, TrainedEncoder):
         log: dict[str, Any] = {}
         if self.learns_from:
             log = self._train(network, *self._examples(values, shape, rng), lesson, rng)
-        self.shape_, self.log_, self.network_ = shape, log, network.eval()
+        self.shape_, self.log_, self.network_ = dict(sorted(shape.items())), log, network.eval()
         return self
 
     def _check(self, values: Sequence[Any], lesson: Lesson) -> None:
@@ -215,4 +215,5 @@ class Tower(NetworkComponent, TrainedEncoder):
 
 def _log(history: History, trained: int) -> dict[str, Any]:
     score = round(history.best_score, 6) if history.scores else None
-    return {"epochs": len(history.losses), "kept": history.best_epoch, "score": score, "trained_numbers": trained}
+    log = {"epochs": len(history.losses), "kept": history.best_epoch, "score": score, "trained_numbers": trained}
+    return dict(sorted(log.items()))  # in the order of a saved file, so that the fingerprint stays

@@ -11,6 +11,7 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional
 
+from salon.arrays import blocks
 from salon.encode.tower_blocks import TowerNetwork
 from salon.encode.tower_examples import AT_ONCE, Examples
 from salon.encode.tower_settings import TowerSettings
@@ -46,14 +47,10 @@ class Task(nn.Module):
         device = self.log_scale.device
         return self.network(torch.as_tensor(values).to(device), torch.as_tensor(lengths).to(device), self.cut)
 
-    def all_vectors(self, examples: Examples) -> Tensor:
-        """The vectors of all values as they are, without gradients."""
+    def vectors_of(self, examples: Examples, rows: IntArray) -> Tensor:
+        """The vectors of some values as they are, without gradients."""
         with torch.no_grad():
-            parts = [
-                self.vectors(*examples.batch(np.arange(start, min(start + AT_ONCE, len(examples)))))
-                for start in range(0, len(examples), AT_ONCE)
-            ]
-        return torch.cat(parts)
+            return torch.cat([self.vectors(*examples.batch(rows[part])) for part in blocks(len(rows), AT_ONCE)])
 
 
 class Classes(Task):
@@ -151,12 +148,8 @@ def class_lesson(
             yield *examples.batch(rows, epoch), classes[rows]
 
     def score() -> float:
-        found = torch.cat(
-            [
-                task.scores(task.vectors(*examples.batch(held[start : start + AT_ONCE])))
-                for start in range(0, len(held), AT_ONCE)
-            ]
-        )
+        with torch.no_grad():
+            found = task.scores(task.vectors_of(examples, held))
         return -float(functional.cross_entropy(found, torch.as_tensor(classes[held], device=found.device)))
 
     return task, batches, score if len(held) else None
@@ -207,7 +200,7 @@ def taste_lesson(
                 yield *examples.batch(items, epoch), marks, log_q[items]
 
     def score() -> float:
-        vectors = to_numpy(task.all_vectors(examples))
+        vectors = to_numpy(task.vectors_of(examples, np.arange(len(examples))))
         return float(np.mean(1 / ranks(vectors, matrix[people], targets)))
 
     return task, batches, score if len(people) else None

@@ -155,16 +155,19 @@ class _Runner:
         for batch in self.batches(np.random.default_rng([self.seed, epoch])):
             share = [_part(one, fabric.global_rank, fabric.world_size) for one in batch]
             loss = wrapped(*[one.to(fabric.device) for one in share])
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise DataError(
+                    f"The loss of epoch {epoch} is {value}.", hint="Lower the learning rate, or clip_norm = 1."
+                )
             optimiser.zero_grad(set_to_none=True)
             fabric.backward(loss)
             if self.settings.clip_norm:
-                fabric.clip_gradients(wrapped, optimiser, max_norm=self.settings.clip_norm)
+                fabric.clip_gradients(wrapped, optimiser, max_norm=self.settings.clip_norm, error_if_nonfinite=False)
             optimiser.step()
-            total, steps = total + float(loss.detach()), steps + 1
+            total, steps = total + value, steps + 1
         if not steps:
             raise DataError("There is nothing to train on.", hint="Every epoch needs at least one batch.")
-        if not math.isfinite(total):
-            raise DataError(f"The loss of epoch {epoch} is {total}.", hint="Lower the learning rate, or clip_norm = 1.")
         return total / steps
 
     def _look(self, fabric: Fabric, state: _State) -> None:

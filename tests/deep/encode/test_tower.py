@@ -37,11 +37,10 @@ def quick(cls: type[Tower], **given: Any) -> Tower:
 
 
 def write_picture(path: Path, kind: int, rng: np.random.Generator) -> Path:
-    """Stripes across or stripes down, in any colours: no mean colour tells them apart."""
-    rows, columns = np.mgrid[0:24, 0:24]
-    place = (rows, columns)[kind] + rng.integers(6)
-    on = (place // 3 % 2)[:, :, None].astype(bool)
-    Image.fromarray(np.where(on, rng.integers(0, 256, 3), rng.integers(0, 256, 3)).astype(np.uint8)).save(path)
+    """Light and dark stripes across or down, in any colours: no mean colour tells them apart."""
+    place = np.mgrid[0:16, 0:16][kind] + rng.integers(8)
+    light, dark = rng.integers(150, 256, 3), rng.integers(0, 100, 3)
+    Image.fromarray(np.where((place // 4 % 2)[:, :, None] > 0, light, dark).astype(np.uint8)).save(path)
     return path
 
 
@@ -251,7 +250,7 @@ def test_what_cannot_be_is_told_before_it_is_tried(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="a ImageTower, not a TextTower"):
         quick(TextTower, learn="nothing", start=str(tmp_path / "pictures")).fit(values)
     with pytest.raises(ResourceError, match="memory_mb is 1"):
-        quick(ImageTower, side=256, memory_mb=1, learn="classes", label="k").fit(pictures, Lesson(labels=list("0101")))
+        quick(ImageTower, side=512, memory_mb=1, learn="classes", label="k").fit(pictures, Lesson(labels=list("0101")))
 
 
 def test_an_lstm_has_nothing_to_adapt(tmp_path: Path) -> None:
