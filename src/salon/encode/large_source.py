@@ -145,7 +145,8 @@ def checked(folder: Path) -> Path:
             hint = "Reading such files can run code. Save the model as safetensors, or use a revision that has them."
             raise WeightsError(f"The weights of {str(folder)!r} are pickled: {path.name!r}.", hint=hint)
     if not safe:
-        raise WeightsError(f"The folder {str(folder)!r} has no weights.", hint="It should have model.safetensors.")
+        hint = "It should have model.safetensors; pickled weights are not fetched."
+        raise WeightsError(f"The folder {str(folder)!r} has no weights.", hint=hint)
     try:
         _check_parts(folder, files)
     except (ArtifactError, AttributeError, KeyError, TypeError) as error:
