@@ -14,14 +14,22 @@ from typing import Any, Self
 
 import numpy as np
 
+from salon.config import Settings
 from salon.data import Events
 from salon.encode.base import Features, FeatureSet
-from salon.errors import DataError, FingerprintError, did_you_mean
+from salon.errors import DataError, FingerprintError, SettingError, did_you_mean
 from salon.fuse.base import Fuser
 from salon.types import BoolArray, FloatArray
 
 Guess = tuple[FloatArray, BoolArray]
 """(n, d) vectors of one modality, and (n,) bool where they may be used."""
+
+
+class ImputeSettings(Settings):
+    """Settings of every imputer."""
+
+    only: list[str] = []  # noqa: RUF012  pydantic copies it
+    """Modalities to fill; empty: all. The others are read, and keep their gaps."""
 
 
 class Imputer(Fuser):
@@ -30,10 +38,12 @@ class Imputer(Fuser):
     A subclass writes `_learn`, which returns what it learned, and `_guess`.
     """
 
+    settings: ImputeSettings
     names_: list[str]
     dims_: list[int]
     fingerprints_: list[str]
     means_: FloatArray
+    wanted_: list[bool]
     stamp_: str
 
     def fit(
@@ -48,19 +58,25 @@ class Imputer(Fuser):
 
         Raises:
             DataError: There are no features, or an event names an item that they do not have.
+            SettingError: A modality to fill is not there.
         """
         if not features:
             raise DataError("There are no features to fill.", hint="Encode at least one modality.")
         if events is not None and len(events) and events.items.max() >= features.n_items:
             raise DataError(f"An event names item row {events.items.max()}; there are {features.n_items} items.")
+        for name in self.settings.only:
+            if name not in set(features):
+                raise SettingError(f"There is no modality {name!r} to fill.", hint=did_you_mean(name, features))
         parts = list(features.values())
+        wanted = [not self.settings.only or name in self.settings.only for name in features]
         layout = {
             "names_": list(features),
             "dims_": [part.dim for part in parts],
             "fingerprints_": [part.fingerprint for part in parts],
             "means_": np.concatenate([mean_of(part) for part in parts]),
+            "wanted_": wanted,
         }
-        learned = self._learn(parts, events, np.random.default_rng(0) if rng is None else rng)
+        learned = self._learn(parts, wanted, events, np.random.default_rng(0) if rng is None else rng)
         for name in [n for n in vars(self) if n.endswith("_")]:
             delattr(self, name)
         self.restore({**layout, **learned})
@@ -68,12 +84,14 @@ class Imputer(Fuser):
         return self
 
     @abstractmethod
-    def _learn(self, parts: Sequence[Features], events: Events | None, rng: np.random.Generator) -> dict[str, Any]:
-        """What was learned, by attribute name; `self` is not changed."""
+    def _learn(
+        self, parts: Sequence[Features], wanted: Sequence[bool], events: Events | None, rng: np.random.Generator
+    ) -> dict[str, Any]:
+        """What was learned, by attribute name, to fill the wanted modalities; `self` is not changed."""
 
     @abstractmethod
     def _guess(self, parts: Sequence[Features]) -> list[Guess]:
-        """For each modality a vector per item, also where one was observed (it is not used there)."""
+        """For each modality a vector per item; not used where one was observed or the modality is not wanted."""
 
     def transform(self, features: FeatureSet) -> FeatureSet:
         """Every modality seen at fit, gaps filled where something else is known of the item.
@@ -87,8 +105,9 @@ class Imputer(Fuser):
         self.check_fitted()
         parts = self._parts(features)
         known, found = features.having_any(), {}
-        for name, part, (vectors, usable) in zip(self.names_, parts, self._guess(parts), strict=True):
-            gaps = usable & known & ~part.present
+        guesses = zip(self.names_, parts, self.wanted_, self._guess(parts), strict=True)
+        for name, part, wanted, (vectors, usable) in guesses:
+            gaps = usable & known & ~part.present & wanted
             rows = np.where(part.present[:, None], part.vectors, np.float32(0)).astype(np.float32)
             rows[gaps] = vectors[gaps]
             found[name] = Features(rows, part.present | gaps, self._fingerprint(part.fingerprint))
@@ -157,7 +176,9 @@ class ImputeMean(Imputer):
 
     seen_: list[bool]
 
-    def _learn(self, parts: Sequence[Features], events: Events | None, rng: np.random.Generator) -> dict[str, Any]:
+    def _learn(
+        self, parts: Sequence[Features], wanted: Sequence[bool], events: Events | None, rng: np.random.Generator
+    ) -> dict[str, Any]:
         return {"seen_": [bool(part.present.any()) for part in parts]}
 
     def _guess(self, parts: Sequence[Features]) -> list[Guess]:

@@ -31,15 +31,14 @@ from salon.arrays import (
     scale_columns,
     scale_rows,
 )
-from salon.config import Settings
 from salon.data import Events
 from salon.encode.base import Features
-from salon.fuse.impute import Guess, Imputer, blocks_of
+from salon.fuse.impute import Guess, Imputer, ImputeSettings, blocks_of
 from salon.index.graph import knn_graph, symmetrised
 from salon.types import BoolArray, FloatArray, IntArray
 
 
-class ImputeGraphSettings(Settings):
+class ImputeGraphSettings(ImputeSettings):
     """Settings of `ImputeGraph`."""
 
     neighbours: int = Field(10, ge=1)
@@ -63,7 +62,9 @@ class ImputeGraph(Imputer):
     reached_: BoolArray
     keys_: IntArray
 
-    def _learn(self, parts: Sequence[Features], events: Events | None, rng: np.random.Generator) -> dict[str, Any]:
+    def _learn(
+        self, parts: Sequence[Features], wanted: Sequence[bool], events: Events | None, rng: np.random.Generator
+    ) -> dict[str, Any]:
         k = self.settings.neighbours
         graphs = [_row_means(symmetrised(knn_graph(p.vectors, p.present, k, metric="centred"))) for p in parts]
         likes = None
@@ -73,7 +74,7 @@ class ImputeGraph(Imputer):
         for place, part in enumerate(parts):
             used = [g for other, g in enumerate(graphs) if other != place] + ([] if likes is None else [likes])
             graph = sparse.csr_array(sum(used, sparse.csr_array((len(part), len(part)), dtype=np.float32)))
-            found = propagate(graph, part.vectors, part.present, self.settings.rounds)
+            found = propagate(graph, part.vectors, part.present, self.settings.rounds if wanted[place] else 0)
             values.append(found[0])
             reached.append(found[1])
         keys = _keys(parts)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from salon.data import Events
 from salon.encode.base import Features
-from salon.fuse.impute import Guess, Imputer, blocks_of, mean_of
+from salon.fuse.impute import Guess, Imputer, ImputeSettings, blocks_of, mean_of
 from salon.fuse.simple import principal_axes
 from salon.training.batches import shuffled
 from salon.training.loop import train
@@ -22,13 +22,17 @@ from salon.training.settings import TrainingSettings
 from salon.types import BoolArray, FloatArray
 
 
-class ImputeNetworkSettings(TrainingSettings):
+class ImputeNetworkSettings(TrainingSettings, ImputeSettings):
     """Settings of imputers with a network."""
 
-    epochs: int = Field(200, ge=1)
+    epochs: int = Field(100, ge=1)
     """Most passes over the items."""
-    batch_size: int = Field(128, ge=2)
+    batch_size: int = Field(256, ge=2)
     """Items per step."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """Step size of Adam."""
+    patience: int = Field(5, ge=0)
+    """Looks without a better score after which training stops; 0 never stops early."""
     weight_decay: float = Field(1e-4, ge=0)
     """Decoupled weight decay (AdamW)."""
     validate_every: int = Field(2, ge=1)
@@ -62,7 +66,9 @@ class ImputeNetwork(NetworkComponent, Imputer):
     def _network(self) -> nn.Module:
         return self._build(self.sizes_)
 
-    def _learn(self, parts: Sequence[Features], events: Events | None, rng: np.random.Generator) -> dict[str, Any]:
+    def _learn(
+        self, parts: Sequence[Features], wanted: Sequence[bool], events: Events | None, rng: np.random.Generator
+    ) -> dict[str, Any]:
         axes, scales = [], []
         for part in parts:
             found, variances = principal_axes(part.vectors[part.present] - mean_of(part), self.settings.dim)

@@ -88,13 +88,24 @@ def impute_report(
         for label, imputer in {MEAN: ImputeMean(), **imputers}.items():
             fitted = type(imputer)(imputer.settings).fit(kept, events, rng=np.random.default_rng(seed))
             guess = fitted.transform(kept)[name]
-            found.append(_recovery(label, name, guess, features[name].vectors[asked], asked, mean_of(kept[name]), k))
+            found.append(recovery(label, name, guess, features[name].vectors[asked], asked, mean_of(kept[name]), k))
     return found
 
 
-def _recovery(
+def recovery(
     label: str, modality: str, guess: Features, truth: FloatArray, asked: BoolArray, mean: FloatArray, k: int
 ) -> Recovery:
+    """How near a guess is to the truth.
+
+    Args:
+        label: Name of the imputer.
+        modality: What was hidden.
+        guess: (items, d) what was filled, over all items.
+        truth: (n, d) what was hidden of the items asked for.
+        asked: (items,) bool, n true.
+        mean: (d,) of the vectors that were left to learn from.
+        k: Length of the lists for recall, at most n / 4.
+    """
     filled = guess.present[asked]
     guessed = np.where(filled[:, None], guess.vectors[asked], mean)
     every = np.ones(len(truth), bool)

@@ -16,19 +16,18 @@ from typing import Any
 
 import numpy as np
 from pydantic import Field
+from scipy import linalg
 
-from salon.config import Settings
 from salon.data import Events
 from salon.encode.base import Features
-from salon.fuse.impute import Guess, Imputer
-from salon.fuse.simple import principal_axes
+from salon.fuse.impute import Guess, Imputer, ImputeSettings
 from salon.types import BoolArray, FloatArray
 
-GRID = tuple(10.0 ** (i / 2) for i in range(-12, 7))
+GRID = tuple(10.0 ** (i / 2) for i in range(-8, 7))
 """Penalties tried, in units of the mean eigenvalue of X'X."""
 
 
-class ImputeRidgeSettings(Settings):
+class ImputeRidgeSettings(ImputeSettings):
     """Settings of `ImputeRidge`."""
 
     penalty: float | None = Field(None, gt=0)
@@ -50,10 +49,12 @@ class ImputeRidge(Imputer):
     maps_: list[list[int]]
     weights_: FloatArray
 
-    def _learn(self, parts: Sequence[Features], events: Events | None, rng: np.random.Generator) -> dict[str, Any]:
+    def _learn(
+        self, parts: Sequence[Features], wanted: Sequence[bool], events: Events | None, rng: np.random.Generator
+    ) -> dict[str, Any]:
         present = np.stack([part.present for part in parts], axis=1)
         maps, weights = [], [np.zeros(0, np.float32)]
-        for target in range(len(parts)):
+        for target in np.flatnonzero(wanted).tolist():
             for sources in self._combinations(present, target):
                 rows = present[:, [target, *sources]].all(axis=1)
                 x = np.concatenate([scaled(parts[source].vectors[rows]) for source in sources], axis=1)
@@ -109,25 +110,34 @@ def ridge_map(x: FloatArray, y: FloatArray, penalty: float | None = None) -> Flo
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
     x, y = x - x_mean, y - y_mean
-    axes, variances = principal_axes(x, min(x.shape))
-    values = variances * len(x)
-    scores = x @ axes  # (n, rank), orthogonal columns of squared length `values`
-    toward = scores.T @ y
-    unit = values.sum() / x.shape[1] if len(values) else 1.0
-    chosen = _validated(values, toward, y, unit) if penalty is None else penalty
-    weights = axes @ (toward / (values + chosen * unit)[:, None])
+    dual = len(x) <= x.shape[1]  # X'(XX' + lambda I)^-1 Y is the same with the smaller matrix
+    values, vectors = linalg.eigh(x @ x.T if dual else x.T @ x)
+    values = np.where(values > 1e-12 * values.max(initial=0), values, 0)
+    toward = vectors.T @ (y if dual else x.T @ y)
+    unit = max(float(values.sum()) / x.shape[1], 1e-12)
+    lengths = (toward**2).sum(axis=1)
+    explained = lengths if dual else np.divide(lengths, values, out=np.zeros_like(lengths), where=values > 0)
+    chosen = _validated(values, explained, y, unit) if penalty is None else penalty
+    solved = vectors @ (toward / (values + chosen * unit)[:, None])
+    weights = x.T @ solved if dual else solved
     return np.concatenate([weights, (y_mean - x_mean @ weights)[None]])
 
 
-def _validated(values: FloatArray, toward: FloatArray, y: FloatArray, unit: float) -> float:
-    """The penalty of `GRID` with the smallest |residual|^2 / (n - 1 - degrees of freedom)^2."""
-    explained = (toward**2).sum(axis=1) / values  # squared length of Y along each axis
+def _validated(values: FloatArray, explained: FloatArray, y: FloatArray, unit: float) -> float:
+    """The penalty of `GRID` with the smallest |residual|^2 / (n - 1 - degrees of freedom)^2.
+
+    Args:
+        values: Eigenvalues of X'X or XX'.
+        explained: Squared length of Y along each of their directions among the items.
+        y: (n, outputs), centred.
+        unit: What the penalties are multiples of.
+    """
     outside = max(float((y**2).sum() - explained.sum()), 0.0)
     errors = []
     for penalty in GRID:
         shrunk = penalty * unit / (values + penalty * unit)
         free = len(y) - 1 - len(values) + shrunk.sum()
-        errors.append((outside + (shrunk**2 * explained).sum()) / max(free, 1e-12) ** 2)
+        errors.append((outside + (shrunk**2 * explained).sum()) / max(free, 1e-9) ** 2)
     return GRID[int(np.argmin(errors))]
 
 
