@@ -218,7 +218,7 @@ def test_given_answers_are_learned_only_after_a_refit():
 
 def test_too_large_a_catalogue_is_refused_with_an_estimate():
     with pytest.raises(ResourceError, match=r"12 touched items need about .* GB .*allowed are 10 items"):
-        fitted(max_items=10)
+        fitted(max_items=10, mode="dense")
 
 
 def test_nothing_liked_is_an_error():

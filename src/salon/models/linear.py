@@ -13,6 +13,7 @@ our own in its combination.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -22,17 +23,22 @@ from scipy import sparse
 from salon.config import Settings
 from salon.data import Dataset, Holdout, Queries
 from salon.encode.base import FeatureSet
-from salon.errors import DataError, ResourceError, SettingError, did_you_mean
+from salon.errors import DataError, SettingError, did_you_mean
 from salon.models.base import Contributions, Recommender
-from salon.models.linear_holdout import MANY
+from salon.models.linear_local import Reach, learned_local, local_twin_state, with_handed
+from salon.models.linear_local_parts import LocalLedger
+from salon.models.linear_local_score import LocalScorer
+from salon.models.linear_local_search import local_search
+from salon.models.linear_local_twins import LocalTwins, find_local_twins
 from salon.models.linear_media import Media
 from salon.models.linear_parts import Ledger
 from salon.models.linear_point import Point
-from salon.models.linear_problem import FLOPS, Problem, scorer_of
+from salon.models.linear_problem import Problem, scorer_of
 from salon.models.linear_query import query_rows
 from salon.models.linear_score import Scorer
 from salon.models.linear_search import search
-from salon.models.linear_solve import DOUBLE, KEPT, Grams, solve
+from salon.models.linear_size import Form, Size, choose_form
+from salon.models.linear_solve import DOUBLE, Grams, solve
 from salon.models.linear_statistics import Statistics, collect, latest
 from salon.models.linear_twins import Twins, find_twins
 from salon.types import FloatArray, IntArray
@@ -53,8 +59,14 @@ class LinearSettings(Settings):
     """Questions made from the data ask for the last action, or a random tenth; auto: the last where order is known."""
     max_history: int = Field(500, ge=1)
     """Only so many latest actions of a person are learned from."""
+    mode: Form = "auto"
+    """Solve for all pairs of items ("dense"), or each item on its neighbours ("local"); auto: dense where that fits."""
+    neighbours: int = Field(150, ge=1)
+    """Local form: items met together that an item is regressed on, at most."""
+    content_neighbours: int = Field(30, ge=0)
+    """Local form: items alike in content that join them, per modality."""
     max_items: int = Field(20_000, ge=1)
-    """Touched items beyond which the dense solve is refused."""
+    """Touched items beyond which the dense solve is not tried."""
     memory_gb: float = Field(16.0, gt=0)
     """Memory beyond which the fit is refused before it begins."""
 
@@ -82,6 +94,7 @@ class Linear(Recommender):
     ridge_: FloatArray
     units_: list[float]
     twin_units_: list[float]
+    recall_: dict[str, float]
     graphs_: sparse.csr_array | None
     cold_: IntArray
     twins_: FloatArray
@@ -98,45 +111,26 @@ class Linear(Recommender):
         _check_named(settings.point, items)
         media = Media.of(items)
         n_attributes = 0 if queries.profiles is None else int(queries.profiles.shape[1])
-        self._check_size(queries, data.n_items, media, n_attributes)
+        size = Size.of(queries, data.n_items, media, n_attributes)
+        local = self._chosen(size, settings.point.for_modalities(media.names)) == "local"
         problem = Problem(queries, media, data.n_items, n_attributes)
         point, about = settings.point.for_modalities(media.names), {"solves": 0.0}
         if not queries.ordered:
             point = point.moved({"order": 0.0})
         if settings.search:
             last = queries.ordered if settings.holdout == "auto" else settings.holdout == "last"
-            found = search(problem, point, validation, last=last, seconds=settings.budget_seconds, rng=rng)
+            seek = partial(local_search, reach=self._reach) if local else search
+            found = seek(problem, point, validation, last=last, seconds=settings.budget_seconds, rng=rng)
             point = found.point
             about = {"solves": float(found.solves), "warm_ndcg": found.warm, "cold_ndcg": found.cold}
             if settings.refit and validation is not None:
                 wider = _with_answers(queries, validation)
                 problem = Problem(latest(wider, settings.max_history), media, data.n_items, n_attributes)
-        state = learned(problem.statistics(point), media, point, data.n_items)
+        stats = problem.statistics(point)
+        reach = self._reach if local else None
+        state = learned(stats, media, point, data.n_items, reach)
         about = {name: value for name, value in about.items() if np.isfinite(value)}
         return {**state, "search_": about, "n_attributes_": n_attributes}
-
-    def _check_size(self, queries: Queries, n_items: int, media: Media, n_attributes: int) -> None:
-        """Refuses what would not fit, before any work.
-
-        Raises:
-            ResourceError: More touched items than `max_items`, or more memory than `memory_gb`.
-        """
-        touched = len(np.unique(queries.items[queries.weights > 0])) + n_attributes
-        cold = int(media.any_present(n_items).sum()) - touched if media.names else 0
-        matrices = 12 + len(media.names)  # of 4 bytes: sums, one per modality, B twice, and the inverse at work
-        if self.settings.search:
-            sets = 5 if touched < MANY else 3  # the hidden folds and their rival
-            matrices += KEPT + (sets * (4 + len(media.names)) if cold > 0 else 0)
-        if touched <= DOUBLE:
-            matrices *= 2
-        gigabytes = (4.0 * matrices * touched**2 + 8.0 * touched * max(cold, 0)) / 2**30
-        seconds = 1.2 * touched**3 / FLOPS
-        if touched > self.settings.max_items or gigabytes > self.settings.memory_gb:
-            raise ResourceError(
-                f"{touched} touched items need about {gigabytes:.1f} GB and {seconds:.0f} s for each solve; "
-                f"allowed are {self.settings.max_items} items and {self.settings.memory_gb:g} GB.",
-                hint="Leave out rare items, raise max_items and memory_gb, set search to false, or use 'itemknn'.",
-            )
 
     @property
     def point(self) -> Point:
@@ -154,8 +148,37 @@ class Linear(Recommender):
             raise DataError(f"Profiles of {profiles.shape[1]} attributes; {self.n_attributes_} were learned.")
         return query_rows(queries, self.point, self.n_items_, self.n_attributes_)
 
+    @property
+    def _reach(self) -> Reach:
+        return Reach(self.settings.neighbours, self.settings.content_neighbours)
+
+    def _chosen(self, size: Size, point: Point) -> str:
+        given = self.settings
+        return choose_form(
+            size,
+            given.mode,
+            search=given.search,
+            seconds=given.budget_seconds,
+            max_items=given.max_items,
+            memory_gb=given.memory_gb,
+            width=given.neighbours + size.modalities * given.content_neighbours,
+            ordered=point.order > 0,
+        )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the local form was fitted, so that `weights_` is sparse."""
+        self.check_fitted()
+        return bool(sparse.issparse(self.weights_))
+
     def _scorer(self) -> Scorer:
         warm = self.rows_[self.rows_ < self.n_items_]
+        if self.is_local:
+            own, norm, near, rho = self.twin_units_
+            local = LocalTwins(
+                warm, self.cold_, self.twins_, self.twin_factor_, self.gain_, own, norm, near=int(near), rho=rho
+            )
+            return LocalScorer(self.rows_, self.into_, self.weights_, self.out_, self.handed_, local, self.n_items_)
         twins = Twins(warm, self.cold_, self.twins_, self.twin_factor_, self.gain_, *self.twin_units_)
         return Scorer(self.rows_, self.into_, self.weights_, self.out_, self.handed_, twins, self.n_items_)
 
@@ -185,7 +208,8 @@ class Linear(Recommender):
             graphs = {n: stacked[i * width : (i + 1) * width] for i, n in enumerate(media.names)}
         unit, order_unit = self.units_[:2]
         scorer, stats = self._scorer(), self._statistics()
-        ledger = Ledger(scorer, stats, media, self.point, self.ridge_, unit, order_unit, graphs)
+        kind: type[Ledger] = LocalLedger if self.is_local else Ledger
+        ledger = kind(scorer, stats, media, self.point, self.ridge_, unit, order_unit, graphs)
         return ledger.contributions(queries, np.asarray(targets, np.int64))
 
     def refit_with(self, changes: dict[str, float]) -> Self:
@@ -239,12 +263,18 @@ class Linear(Recommender):
         media = Media.restored(vars(self)).joined(items)
         new = self.n_items_ + np.arange(items.n_items)
         old, point, n_items = self._scorer(), self.point, self.n_items_ + items.n_items
-        both = find_twins(media, point, new, old.twins)
+        if isinstance(old, LocalScorer):
+            known = Media.restored(vars(self))
+            old = with_handed(old, self._statistics(), known, point, self._reach)
+            added = local_twin_state(find_local_twins(media, point, new, old.twins))
+        else:
+            added = twin_state(find_twins(media, point, new, old.twins))
         moved = [_inserted(m, self.n_items_, items.n_items) for m in (self.gram_, self.past_, self.follow_)]
         state = {
             **self.state(),
             **media.state(),
-            **twin_state(both),
+            **added,
+            "handed_": old.handed,
             "n_items_": n_items,
             "rows_": np.where(self.rows_ < self.n_items_, self.rows_, self.rows_ + items.n_items),
             "counts_": np.insert(self.counts_, [self.n_items_] * items.n_items, 0.0),
@@ -253,8 +283,8 @@ class Linear(Recommender):
         return type(self)(self.settings).restore(state)
 
     def _with(self, stats: Statistics, media: Media, point: Point, n_items: int) -> Self:
-        state = {**self.state(), **learned(stats, media, point, n_items)}
-        return type(self)(self.settings).restore(state)
+        again = learned(stats, media, point, n_items, self._reach if self.is_local else None)
+        return type(self)(self.settings).restore({**self.state(), **again})
 
 
 def _check_named(point: Point, items: FeatureSet) -> None:
@@ -264,8 +294,18 @@ def _check_named(point: Point, items: FeatureSet) -> None:
             raise SettingError(f"There is no modality {name!r} to weigh.", hint=did_you_mean(name, list(items)))
 
 
-def learned(stats: Statistics, media: Media, point: Point, n_items: int) -> dict[str, Any]:
-    """Everything that follows from the sums over people, the media and the settings, by attribute name."""
+def learned(stats: Statistics, media: Media, point: Point, n_items: int, reach: Reach | None = None) -> dict[str, Any]:
+    """Everything that follows from the sums over people, the media and the settings, by attribute name.
+
+    Args:
+        stats: Sums over users.
+        media: Vectors.
+        point: Settings.
+        n_items: Items of the catalogue.
+        reach: How far the local form looks, or None for the dense form.
+    """
+    if reach is not None:
+        return learned_local(stats, media, point, n_items, reach)
     touched = int((stats.counts > 0).sum())
     grams = Grams(stats.counts, media, n_items, np.float64 if touched <= DOUBLE else np.float32)
     if not grams.items:

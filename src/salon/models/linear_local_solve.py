@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy import sparse
@@ -31,10 +31,14 @@ from salon.models.linear_solve import DOUBLE, Scales, Touched
 from salon.models.linear_statistics import Statistics
 from salon.types import FloatArray, IntArray
 
-TOGETHER = 64
+TOGETHER = 16
 """Columns that are looked up together at most."""
 WIDEST = 3000
 """Rows of a block of A; columns with more neighbours in all are looked up in smaller groups."""
+
+
+Upper: TypeAlias = tuple[IntArray, IntArray, FloatArray]
+"""indptr, indices and data of half a symmetric matrix."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class LocalSystem:
         point: Settings.
         scales: Units and scalings of the point.
         graph: C, (n, n) sparse, or None without a prior.
+        upper: What `upper_half` gives for the sums of the clicks, where it is known already.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class LocalSystem:
         point: Point,
         scales: Scales,
         graph: sparse.csr_array | None = None,
+        upper: Upper | None = None,
     ) -> None:
         self.touched, self.scales = touched, scales
         self.dtype: type[Any] = np.float64 if len(touched.rows) <= DOUBLE else np.float32
@@ -89,7 +95,7 @@ class LocalSystem:
             matrix = sparse.csr_array(matrix + np.float32(scales.order_unit) * stats.past)
             self.turn = sparse.csc_array(np.float32(scales.order_unit) * (stats.follow - stats.past))
         self.diagonal = np.asarray(matrix.diagonal()[touched.rows] * scales.into.astype(np.float64) ** 2)
-        self.upper = _upper(matrix, touched)
+        self.upper = upper_half(matrix, touched) if upper is None or scales.order_unit else upper
         self.position = np.full(len(touched.rows), -1, np.int32)
 
     @property
@@ -201,7 +207,7 @@ def _solve_column(
     return found[:, -1], 1.0 / (diagonal - float(column @ found[:, 0]))
 
 
-def _upper(matrix: sparse.csr_array, touched: Touched) -> tuple[IntArray, IntArray, FloatArray]:
+def upper_half(matrix: sparse.csr_array, touched: Touched) -> Upper:
     """Of a symmetric matrix the entries whose column has more users than their row, over the touched rows.
 
     Every pair is there once, in the row of the rarer one, so no row is long however popular an item is.

@@ -57,7 +57,7 @@ class Ledger:
 
     def column(self, j: int) -> FloatArray:
         """(n, p) float64: B_ij of all rows i of the solve, split by source; row j is 0."""
-        weights = self.scorer.weights[:, j].astype(np.float64)
+        weights = self._weights(j)
         rest = -weights
         rest[j] += 1.0  # e_j - B_j
         split = [self._clicks(self.statistics.gram, rest)]
@@ -72,6 +72,16 @@ class Ledger:
         stacked = np.stack(split, axis=1) / (self.ridge + self.point.prior * self.unit)[:, None]
         stacked[j] = 0.0
         return stacked
+
+    def _weights(self, j: int) -> FloatArray:
+        """(n,) float64, B_j."""
+        found: FloatArray = self.scorer.weights[:, j].astype(np.float64)
+        return found
+
+    def _handed(self, by_modality: FloatArray) -> FloatArray:
+        """(n, m) what W_j by modality (t, m) takes over."""
+        found: FloatArray = self.scorer.handed[:, : self.scorer.warm_count].astype(np.float64) @ by_modality
+        return found
 
     def _clicks(self, matrix: sparse.csr_array, vector: FloatArray) -> FloatArray:
         """D^-b (matrix) D^-b vector over the rows of the solve."""
@@ -117,7 +127,7 @@ class Ledger:
             j = int(np.searchsorted(scorer.rows, target))
             scale = scorer.into * float(scorer.out[j])
             found[scorer.rows] = self.column(j) * scale[:, None]
-            total = (scorer.weights[:, j] * scale)[: scorer.warm_count]
+            total = (self._weights(j) * scale)[: scorer.warm_count]
             for place in among_cold:
                 found[twins.cold[place], -len(self.media.names) :] = total @ self._twin_parts(int(place))
         else:
@@ -128,7 +138,7 @@ class Ledger:
         """(n, p) what one unit of each row of the solve adds to the score of the cold item at place j."""
         scorer, count = self.scorer, self.scorer.warm_count
         by_modality = self._twin_parts(j) * float(scorer.twins.gain[j])  # (t, m)
-        passed = scorer.handed[:, :count].astype(np.float64) @ by_modality
+        passed = self._handed(by_modality)
         passed[:count] += scorer.twins.own * by_modality
         parts = np.zeros((len(scorer.rows), len(self.names)))
         parts[:, -by_modality.shape[1] :] = passed * scorer.into[:, None]

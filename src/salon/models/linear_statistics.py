@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from salon.arrays import power_or_zero
+from salon.arrays import blocks, power_or_zero
 from salon.data import Queries
 from salon.errors import SettingError
 from salon.types import FloatArray, IntArray
@@ -109,13 +109,36 @@ def collect(
     square = rows[:, :n_items].multiply(rows[:, :n_items]).sum(axis=1)  # n = |x|^2
     rows = sparse.csr_array(sparse.diags_array((square > 0).astype(np.float32)) @ rows)
     factors = power_or_zero(square, -2.0 * exponent)
-    gram = sparse.csr_array(rows.T @ sparse.diags_array(factors) @ rows, dtype=np.float32)
+    gram = _gram(rows, factors)
     counts = np.bincount(rows.indices[rows.data > 0], minlength=rows.shape[1]).astype(np.float64)
     found = Statistics(gram, counts, exponent)
     if not reach:
         return found
     past, follow = _ordered(queries, factors, reach, rows.shape[1])
     return replace(found, reach=reach, past=past, follow=follow)
+
+
+MANY_PAIRS = 5e7
+"""Sum of the squared lengths of the histories beyond which the sums are made piece by piece."""
+
+
+def _gram(rows: sparse.csr_array, factors: FloatArray) -> sparse.csr_array:
+    """rows^T diag(factors) rows, sparse float32."""
+    most = float((np.diff(rows.indptr).astype(np.float64) ** 2).sum())
+    if most <= MANY_PAIRS:
+        return sparse.csr_array(rows.T @ sparse.diags_array(factors) @ rows, dtype=np.float32)
+    by_item, size = sparse.csr_array(rows.T), rows.shape[1]
+    weighted = sparse.csr_array(sparse.diags_array(factors) @ rows, dtype=np.float32)
+    kind = np.int32 if most < np.iinfo(np.int32).max else np.int64
+    indices, data = np.empty(int(most), kind), np.empty(int(most), np.float32)  # memory is taken when it is written
+    indptr, end = np.zeros(size + 1, kind), 0
+    for part in blocks(size, 20_000):
+        product = sparse.csr_array(by_item[part] @ weighted)
+        span = slice(end, end + product.nnz)
+        indices[span], data[span] = product.indices, product.data
+        indptr[part.start + 1 : part.stop + 1] = end + product.indptr[1:]
+        end += product.nnz
+    return sparse.csr_array((data[:end], indices[:end], indptr), shape=(size, size))
 
 
 def _ordered(
@@ -128,6 +151,8 @@ def _ordered(
     seen, local = np.unique(queries.items[liked], return_inverse=True)
     weights = queries.weights[liked].astype(np.float64)
     bounds = np.concatenate([[0], np.cumsum(np.bincount(queries.row_of()[liked], minlength=len(queries)))])
+    if len(seen) > MANY_ITEMS:
+        return _ordered_sparse(seen[local], weights, bounds, factors, reach, size)
     past = np.zeros((len(seen), len(seen)))
     follow = np.zeros_like(past)
     for query in np.flatnonzero(np.diff(bounds) > 1):
@@ -137,6 +162,34 @@ def _ordered(
         past[block] += factors[query] * seen_past
         follow[block] += factors[query] * seen_next
     return _spread(past, seen, size), _spread(follow, seen, size)
+
+
+MANY_ITEMS = 20_000
+"""Items beyond which the ordered sums are never dense."""
+
+
+def _ordered_sparse(
+    items: IntArray, weights: FloatArray, bounds: IntArray, factors: FloatArray, reach: float, size: int
+) -> tuple[sparse.csr_array, sparse.csr_array]:
+    """The same from sparse pieces: (actions,) items and weights, the histories between `bounds`."""
+    totals = [sparse.csr_array((size, size), dtype=np.float32) for _ in range(2)]
+    pairs = np.cumsum(np.diff(bounds).astype(np.float64) ** 2)
+    piece = (pairs // (MANY_PAIRS / 5)).astype(np.int64)
+    for number in np.unique(piece):
+        rows, columns, values = [], [], ([], [])
+        for query in np.flatnonzero((piece == number) & (np.diff(bounds) > 1)):
+            span = slice(bounds[query], bounds[query + 1])
+            for kept, terms in zip(values, _terms(weights[span], reach), strict=True):
+                kept.append((factors[query] * terms).ravel().astype(np.float32))
+            rows.append(np.repeat(items[span], len(items[span])))
+            columns.append(np.tile(items[span], len(items[span])))
+        if rows:
+            place = (np.concatenate(rows), np.concatenate(columns))
+            for k, kept in enumerate(values):
+                totals[k] = totals[k] + sparse.csr_array((np.concatenate(kept), place), shape=(size, size))
+    for total in totals:
+        total.eliminate_zeros()
+    return sparse.csr_array(totals[0]), sparse.csr_array(totals[1])
 
 
 def _terms(weights: FloatArray, reach: float) -> tuple[FloatArray, FloatArray]:
