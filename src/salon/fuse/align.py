@@ -26,6 +26,8 @@ class AlignSettings(CentreSettings):
 
     dim: int = Field(128, ge=1)
     """Most numbers per vector of the common space."""
+    modalities: tuple[str, ...] = ()
+    """Which modalities are aligned, the others are left as they are; empty: all of them."""
 
 
 class Aligner(Layout):
@@ -42,6 +44,16 @@ class Aligner(Layout):
     def _mapped(self, name: str, rows: FloatArray) -> FloatArray:
         """(n, dim) float of (n, d) rows of one modality, centred and of unit length; need not be of unit length."""
 
+    @property
+    def aligned(self) -> tuple[str, ...]:
+        """The modalities of the common space, those that `align` takes; needs `fit`."""
+        self.check_fitted()
+        return tuple(self.names_)
+
+    def _chosen(self, features: FeatureSet) -> FeatureSet:
+        """Those to be aligned."""
+        return features.only(self.settings.modalities) if self.settings.modalities else features
+
     def transform(self, features: FeatureSet) -> FeatureSet:
         """The same modalities in the common space: (n, dim) float32 of unit length, absent rows 0.
 
@@ -51,7 +63,11 @@ class Aligner(Layout):
         """
         self.check_fitted()
         stamp = self._stamp()
-        aligned = {name: Features(self._aligned(name, found), found.present, stamp) for name, found in features.items()}
+        chosen = self.settings.modalities or tuple(features)
+        aligned = {
+            name: Features(self._aligned(name, found), found.present, stamp) if name in chosen else found
+            for name, found in features.items()
+        }
         return FeatureSet(aligned, features.n_items)
 
     def align(self, name: str, vectors: FloatArray, *, fingerprint: str | None = None) -> FloatArray:

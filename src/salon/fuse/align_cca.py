@@ -76,6 +76,7 @@ class CCA(Aligner):
             DataError: There is one modality only, or no two share two items.
         """
         rng = np.random.default_rng(0) if rng is None else rng
+        features = self._chosen(features)
         self._layout(features)
         rows, present = self._rows(features)
         self._check_pairs(present)

@@ -48,12 +48,14 @@ class ContrastiveSettings(AlignSettings, TrainingSettings):
     """Strength of the reversed gradient of a network that tells modalities apart; needs no pairs."""
     modality_dropout: float = Field(0.0, ge=0, lt=1)
     """Chance that a modality of an item is hidden in a step."""
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: float = Field(0.5, ge=0, lt=1)
     """Chance that a number of a vector is hidden in a step."""
     share: float = Field(0.1, ge=0, lt=1)
     """Share of the items with two modalities that training is stopped by; 0 runs all epochs."""
     batch_size: int = Field(512, ge=2)
     """Items per step; the others of a step are the negatives."""
+    learning_rate: float = Field(3e-4, gt=0)
+    """Step size of Adam."""
     weight_decay: float = Field(1e-2, ge=0)
     """Decoupled weight decay (AdamW)."""
 
@@ -107,6 +109,7 @@ class Contrastive(NetworkComponent, Aligner):
             SettingError: The collaborative space is asked for without events, or the device is not there.
         """
         rng = np.random.default_rng(0) if rng is None else rng
+        features = self._chosen(features)
         self._layout(features)
         rows, present = self._rows(features)
         if self.settings.needs_pairs:

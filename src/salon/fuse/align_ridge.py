@@ -63,6 +63,7 @@ class RidgeMap(Aligner):
             SettingError: The pivot is no modality, or it is "events" and there are none.
             DataError: There is nothing to align, or a modality shares no two items with the pivot.
         """
+        features = self._chosen(features)
         self._layout(features)
         rows, present = self._rows(features)
         pivot = self._pivot(features)
