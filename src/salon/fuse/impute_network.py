@@ -31,7 +31,7 @@ class ImputeNetworkSettings(TrainingSettings, ImputeSettings):
     """Items per step."""
     learning_rate: float = Field(2e-3, gt=0)
     """Step size of Adam."""
-    patience: int = Field(5, ge=0)
+    patience: int = Field(10, ge=0)
     """Looks without a better score after which training stops; 0 never stops early."""
     weight_decay: float = Field(1e-4, ge=0)
     """Decoupled weight decay (AdamW)."""

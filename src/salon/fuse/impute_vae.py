@@ -30,6 +30,8 @@ class ImputeVAESettings(ImputeNetworkSettings):
     """How the visible modalities agree on the hidden vector."""
     beta: float = Field(1.0, ge=0)
     """Weight of the distance to the prior; 1 is the evidence lower bound."""
+    warmup: int = Field(200, ge=0)
+    """Steps over which that weight grows from 0, so that the hidden vector is not given up before it is of use."""
 
 
 class ImputeVAE(ImputeNetwork):
@@ -50,22 +52,25 @@ class MultimodalVAE(nn.Module):
         width, latent = settings.hidden, settings.latent
         self.encoders = nn.ModuleList(layers(size, width, 2 * latent) for size in sizes)
         self.decoders = nn.ModuleList(layers(latent, width, size) for size in sizes)
+        self.register_buffer("steps", torch.zeros(()))
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
         """The negative lower bound per component of a batch, seen whole and seen in part."""
-        return self._bound(values, mask, mask) + self._bound(values, mask, some_hidden(mask))
+        self.steps += 1
+        beta = self.settings.beta * (self.steps / max(self.settings.warmup, 1)).clamp(max=1)
+        return self._bound(values, mask, mask, beta) + self._bound(values, mask, some_hidden(mask), beta)
 
     def impute(self, values: Tensor, mask: Tensor) -> Tensor:
         """(n, all components) decoded from the mean of the hidden vector."""
         decoded = [self._decoded(mean) * share for mean, _, share in self._beliefs(values, mask)]
         return torch.stack(decoded).sum(dim=0)
 
-    def _bound(self, values: Tensor, mask: Tensor, seen: Tensor) -> Tensor:
+    def _bound(self, values: Tensor, mask: Tensor, seen: Tensor, beta: Tensor) -> Tensor:
         total = values.new_zeros(())
         for mean, log_variance, share in self._beliefs(values, seen):
             decoded = self._decoded(mean + torch.randn_like(mean) * (log_variance / 2).exp())
             distance = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1, keepdim=True)
-            total = total + self.settings.beta * (distance * share).mean()
+            total = total + beta * (distance * share).mean()
             for place, block in enumerate(blocks_of(self.sizes)):
                 weight = mask[:, [place]] * share
                 squares = ((decoded[:, block] - values[:, block]) ** 2 * weight).sum()
