@@ -14,6 +14,7 @@ TELLS = {
     "cold_items": "nobody has touched them",
     "explain": "(exact)",
     "own_history": "without a new fit",
+    "smarthome": "sensor series",
     "plugin_model": "It keeps the whole contract of recommenders.",
 }
 Done = subprocess.CompletedProcess[bytes]

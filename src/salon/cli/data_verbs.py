@@ -11,23 +11,38 @@ import typer
 from salon.cli.model_verbs import ShopPath
 from salon.cli.show import Json, bars, emit, say, table
 from salon.encode.weights import ensure_weights, weights_status
+from salon.evaluate.augmented import augmented_examples, write_augmented
+from salon.media.augment import AudioAugmentation, Augmentation, ImageAugmentation, TextAugmentation
 from salon.pipeline import Pipeline
+from salon.types import Modality
 
 
 def check(
     shop: ShopPath,
     media: Annotated[bool, typer.Option("--media/--no-media", help="Also decode and compare all media.")] = True,
     rejects: Annotated[Path | None, typer.Option(help="Write the rejected rows to this .csv or .jsonl file.")] = None,
+    show_augmentation: Annotated[
+        bool,
+        typer.Option("--show-augmentation", help="Show changed copies of texts, pictures and sounds instead."),
+    ] = False,
+    strength: Annotated[float, typer.Option(min=0, max=4, help="How far augmentation goes; 1 is the default.")] = 1.0,
+    out: Annotated[
+        Path | None, typer.Option(help="Write what augmentation makes to this .html file, or into this folder.")
+    ] = None,
     json: Json = "",
 ) -> None:
     """Report on the data: what is missing, broken, doubled, far out, or leaking the answer.
 
     Rows that cannot be used are counted by reason; --rejects says which. Media are decoded and turned into vectors
-    to find broken files and near duplicates; --no-media leaves that out.
+    to find broken files and near duplicates; --no-media leaves that out. With --show-augmentation nothing is checked:
+    some items are shown beside changed copies of them, as trained towers see them.
 
     Example: salon check shop.toml --rejects rejects.csv
     """
     pipeline = Pipeline.read(shop, parallel=True)
+    if show_augmentation:
+        _show_augmentation(pipeline, strength, out, shop.stem, json)
+        return
     if media:
         with bars(quiet=bool(json)) as progress:
             pipeline.encode(progress)
@@ -50,6 +65,30 @@ def check(
         say(f"- {line}")
     if rejects:
         say(f"Wrote {rejects}")
+
+
+def _show_augmentation(pipeline: Pipeline, strength: float, out_path: Path | None, name: str, json: str) -> None:
+    """Texts beside their changed copies in the terminal; pictures and sounds on a page."""
+    settings = Augmentation(
+        image=ImageAugmentation(strength=strength),
+        text=TextAugmentation(strength=strength),
+        audio=AudioAugmentation(strength=strength),
+    )
+    examples = augmented_examples(pipeline.dataset.items, settings)
+    page = out_path / "augmentation.html" if out_path and out_path.suffix.lower() != ".html" else out_path
+    if page:
+        write_augmented(page, examples, settings, name=name)
+    texts = [one for one in examples if one.modality is Modality.TEXT]
+    told = [{"field": one.field, "original": one.original, "copies": list(one.copies)} for one in texts]
+    if emit({"texts": told, "page": str(page or "")}, json):
+        return
+    for one in texts:
+        table(f"{one.field}: {one.title}", ["", "text"], [("original", one.original), *enumerate(one.copies, 1)])
+    others = len(examples) - len(texts)
+    if page:
+        say(f"Wrote {page}")
+    elif others:
+        say(f"{others} pictures and sounds are left out; --out page.html shows them.")
 
 
 def encode(

@@ -96,7 +96,7 @@ def _thumbnail(path: Path) -> Embedded:
     image.thumbnail(THUMBNAIL, Image.Resampling.LANCZOS, reducing_gap=2.0)
     buffer = BytesIO()
     image.save(buffer, format="JPEG", quality=QUALITY, optimize=True, progressive=True)
-    return Embedded(_data_uri("image/jpeg", buffer.getvalue()), width=image.width, height=image.height)
+    return Embedded(data_uri("image/jpeg", buffer.getvalue()), width=image.width, height=image.height)
 
 
 def _clip(path: Path) -> Embedded:
@@ -110,8 +110,9 @@ def _clip(path: Path) -> Embedded:
             content = file.read(MAX_CLIP_BYTES + 1)
     except OSError:
         return Embedded(note="file cannot be read")
-    return Embedded(_data_uri(mime, content)) if 0 < len(content) <= MAX_CLIP_BYTES else Embedded(note="empty file")
+    return Embedded(data_uri(mime, content)) if 0 < len(content) <= MAX_CLIP_BYTES else Embedded(note="empty file")
 
 
-def _data_uri(mime: str, content: bytes) -> str:
+def data_uri(mime: str, content: bytes) -> str:
+    """Bytes as the address of an image or a sound inside a page."""
     return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"

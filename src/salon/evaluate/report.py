@@ -124,8 +124,11 @@ def write_report(
     Raises:
         SettingError: There is nothing to show.
     """
-    text = render(report=report, quality=quality, examples=examples, title=title, about=about)
-    path = Path(path)
+    write_page(Path(path), render(report=report, quality=quality, examples=examples, title=title, about=about))
+
+
+def write_page(path: Path, text: str) -> None:
+    """Writes a page, replacing an older one in one step; its folder is made if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.parent / f".{path.name}.new-{uuid.uuid4().hex[:8]}"
     try:
@@ -150,7 +153,7 @@ def render(
     if report is None and not quality and not examples:
         raise SettingError("There is nothing to show.", hint="Give a report, a data report or examples.")
     embedder = Embedder()
-    return _environment().get_template("report.html").render(
+    return environment().get_template("report.html").render(
         title=title,
         report=None if report is None else view(report),
         quality=outline(quality) if quality else None,
@@ -160,7 +163,8 @@ def render(
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of pages; what is put into them is escaped."""
     loader = FileSystemLoader(TEMPLATES)
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
