@@ -3,10 +3,11 @@
     python benchmarks/bench_missing.py SPLITS DATA [--sets ml100k ...] [--seeds 0 1 2] [--cells FOLDER] [--out FILE]
 
 A share of the items loses one modality: pictures (MovieLens), sound (Last.fm), text (Industrial). The same items lose
-it for every imputer. Imputers are fitted on what is left and on training clicks, and fill it; the models are fitted again
-on the result. "lacking": nDCG@20 with the test actions on the items that lost it as the only targets, all items ranked
-but those of training and validation, mean over the people who have such a target. Items that lacked the modality from
-the start keep their gap when masked, are filled like the others, and are no targets of that column. "all": all targets.
+it for every imputer. Imputers are fitted on what is left and on training clicks, and fill it; the models are fitted
+again on the result. "lacking": nDCG@20 with the test actions on the items that lost it as the only targets, all items
+ranked but those of training and validation, mean over the people who have such a target. Items that lacked the modality
+from the start keep their gap when masked, are filled like the others, and are no targets of that column. "all": all
+targets.
 
 Settings: the point of `linear` is searched once per set on validation with nothing hidden and then used in every cell;
 everything else has its defaults. Each difference to masking is paired over people (the mean over seeds of each person),
@@ -176,7 +177,7 @@ def cell(
     imputers: list[str],
     path: Path,
 ) -> None:
-    """Measures one share and seed; results already in the file are kept. `complete` are the lists with nothing hidden."""
+    """Measures one share and seed; results already in the file are kept. `complete`: the lists of nothing hidden."""
     found = dict(np.load(path)) if path.exists() else {}
     name = world.hidden
     hidden = hide_modality(world.features[name].present, share, rng=seed)
