@@ -24,6 +24,7 @@ VERBS = {
     "similar": "model_verbs:similar",
     "search": "search_verbs:search",
     "explain": "model_verbs:explain",
+    "fusion": "fusion_verbs:fusion",
     "evaluate": "judge_verbs:evaluate",
     "compare": "judge_verbs:compare",
     "list": "list_verbs:list_components",

@@ -16,33 +16,28 @@ from salon.fuse.network import Joiner
 
 
 class CrossAttentionJoiner(Joiner):
-    """h = mean over the modalities there of t_m + attention of t_m over the tokens of the others."""
+    """h = mean over the modalities there of mean_s( t_ms + attention of t_ms over the slots of all other modalities ).
 
-    def __init__(self, modalities: int, dim: int, heads: int) -> None:
+    Each token is first mapped to several slots t_ms: with one vector per modality there would be nothing to choose
+    between, and attention would be addition.
+    """
+
+    def __init__(self, modalities: int, dim: int, heads: int, slots: int) -> None:
         super().__init__()
+        self.slots = nn.ModuleList([nn.Linear(dim, slots * dim) for _ in range(modalities)])
         self.attention = nn.ModuleList([CrossModalAttention(dim, heads) for _ in range(modalities)])
-
-    def _others(self, there: Tensor, m: int) -> Tensor:
-        mask = there.clone()
-        mask[:, m] = False
-        return mask
 
     def forward(self, tokens: Tensor, there: Tensor) -> Tensor:
         """(n, dim)."""
+        parts = [layer(tokens[:, m]).unflatten(1, (-1, tokens.shape[2])) for m, layer in enumerate(self.slots)]
+        keys, count = torch.cat(parts, dim=1), parts[0].shape[1]  # (n, modalities * slots, dim)
         joined = tokens.new_zeros(len(tokens), tokens.shape[2])
         for m, attend in enumerate(self.attention):
-            own = tokens[:, m : m + 1]
-            mixed = own + attend(own, tokens, self._others(there, m))
-            joined = joined + mixed.squeeze(1) * there[:, m : m + 1]
+            others = there.clone()
+            others[:, m] = False
+            mixed = parts[m] + attend(parts[m], keys, others.repeat_interleave(count, dim=1))
+            joined = joined + mixed.mean(dim=1) * there[:, m : m + 1]
         return joined / there.sum(dim=1, keepdim=True)
-
-    def weights(self, tokens: Tensor, there: Tensor) -> Tensor:
-        """(n, modalities), what share of the fused vector each token has, directly or through the others' attention."""
-        shares = there.to(tokens.dtype)
-        for m, attend in enumerate(self.attention):
-            looks = attend.weights(tokens[:, m : m + 1], tokens, self._others(there, m)).mean(dim=1).squeeze(1)
-            shares = shares + looks * there[:, m : m + 1]
-        return shares / shares.sum(dim=1, keepdim=True)
 
 
 class AttentionSettings(DeepSettings):
@@ -52,13 +47,21 @@ class AttentionSettings(DeepSettings):
     """Sets of attention weights; must divide `dim`."""
 
 
+class CrossAttentionSettings(AttentionSettings):
+    """Settings of `CrossAttention`."""
+
+    slots: int = Field(4, ge=1)
+    """Vectors that each modality is spread over, to look with and to be looked at."""
+
+
 class CrossAttention(DeepFuser):
     """Every modality looks at the others by softmax(f1 W f2') f2 and takes from them what fits."""
 
-    settings: AttentionSettings
+    settings: CrossAttentionSettings
 
     def _joiner(self) -> Joiner:
-        return CrossAttentionJoiner(len(self.names_), self.settings.dim, self.settings.heads)
+        given = self.settings
+        return CrossAttentionJoiner(len(self.names_), given.dim, given.heads, given.slots)
 
 
 class Block(nn.Module):
@@ -100,7 +103,7 @@ class TransformerJoiner(Joiner):
         x = self.norm(x)
         first = torch.ones_like(absent).cumsum(dim=1) == 1
         pooled = first if self.pool == "cls" else ~absent & ~first
-        share = (pooled / pooled.sum(dim=1, keepdim=True)).unsqueeze(1)  # (n, 1, tokens)
+        share = (pooled.to(x.dtype) / pooled.sum(dim=1, keepdim=True)).unsqueeze(1)  # (n, 1, tokens)
         return (share @ x).squeeze(1), (share @ torch.stack(looks).mean(dim=0)).squeeze(1)[:, 1:]
 
     def forward(self, tokens: Tensor, there: Tensor) -> Tensor:
