@@ -156,12 +156,11 @@ def _joined(cut: Sequence[tuple[str, bool]], dropped: set[int]) -> str:
     """The pieces without the dropped ones, and without the blanks that these leave doubled or at an end."""
     if not dropped:
         return "".join(piece for piece, _ in cut)
-    parts: list[str] = []
-    for place, (piece, _) in enumerate(cut):
+    parts: list[str] = [""]
+    for place, (piece, is_word) in enumerate(cut):
         if place in dropped:
             continue
-        if place - 1 in dropped and piece[0].isspace() and (not parts or parts[-1][-1:].isspace()):
-            piece = piece.lstrip()
-        if piece:
-            parts.append(piece)
+        if place - 1 in dropped and not is_word:  # what follows the word brings its own blank, or is punctuation
+            parts[-1] = parts[-1].rstrip()
+        parts.append(piece)
     return "".join(parts).strip()
