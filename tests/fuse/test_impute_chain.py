@@ -12,6 +12,7 @@ from salon.errors import NotFittedError, SettingError
 from salon.fuse.chain import Chain
 from salon.fuse.impute_graph import ImputeGraph
 from salon.fuse.simple import Concat
+from salon.pipeline import Pipeline
 
 
 def gappy(n: int = 30) -> FeatureSet:
@@ -68,3 +69,18 @@ def test_steps_are_checked_before_anything_is_learned():
         Chain(steps=[])
     with pytest.raises(NotFittedError):
         Chain(steps=["concat"]).transform(gappy())
+
+
+def test_a_catalogue_file_may_name_a_chain(make_shop, tmp_path):
+    path = make_shop(tmp_path, model='name = "contentknn"')
+    steps = 'steps = [{ name = "impute-graph", neighbours = 3 }, "concat"]'
+    path.write_text(f'{path.read_text()}\n[fuse]\nname = "chain"\n{steps}\n')
+    shop = Pipeline.read(path).fit()
+    shop.save(tmp_path / "model")
+    again = Pipeline.load(tmp_path / "model")
+    (before,), (after,) = (one.recommend(histories=[["thing-02", "thing-04"]], k=5) for one in (shop, again))
+    assert [item.id for item in before.items] == [item.id for item in after.items]
+    assert isinstance(again.fuser, Chain)
+    assert {n: rows.tolist() for n, rows in again.fuser.filled(again.features).items()} == {
+        n: rows.tolist() for n, rows in shop.fuser.filled(shop.features).items()
+    }

@@ -171,7 +171,8 @@ def blocks_of(sizes: Sequence[int]) -> list[slice]:
 class ImputeMean(Imputer):
     """Fills a gap with the mean of the modality: the baseline, which knows nothing of the item.
 
-    Models that centre their vectors, as all of ours do, read such a row as no direction at all.
+    Models that centre their vectors find no direction in such a row, and where their mean is taken in single precision
+    they find a rounding error, the same one for all filled items. So it is there to be compared with, not to be used.
     """
 
     seen_: list[bool]

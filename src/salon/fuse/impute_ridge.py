@@ -4,9 +4,9 @@ For each modality and each combination of the others that occurs, over the items
 
     W = (X'X + lambda I)^-1 X'Y        X, Y centred; every modality of X scaled to mean squared length 1
 
-and lambda is the one with the smallest generalised cross-validation error. Hoerl and Kennard, "Ridge Regression:
-Biased Estimation for Nonorthogonal Problems", Technometrics 1970; Golub, Heath and Wahba, "Generalized Cross-Validation as a Method for Choosing a Good Ridge
-Parameter", Technometrics 1979.
+and lambda is the one with the smallest generalised cross-validation error. Hoerl and Kennard, "Ridge Regression: Biased
+Estimation for Nonorthogonal Problems", Technometrics 1970; Golub, Heath and Wahba, "Generalized Cross-Validation as a
+Method for Choosing a Good Ridge Parameter", Technometrics 1979.
 """
 
 from __future__ import annotations
