@@ -124,7 +124,7 @@ def test_an_item_that_nothing_leads_to_scores_zero():
     assert scores[2:].tolist() == [0.0, 0.0]
 
 
-def ring_world(n_items=400, n_users=1500, seed=0):
+def ring_world(n_items=200, n_users=800, seed=0):
     """People like a stretch of a ring; the last action of the first 300 is asked for."""
     rng = np.random.default_rng(seed)
     owner = np.repeat(np.arange(n_users), 9)
@@ -158,7 +158,7 @@ def test_the_more_neighbours_the_closer_to_the_dense_form(ring):
     dense = Linear(search=False).fit(data, items)
     expected = dense.score(queries).ravel()
     agreement, values = [], []
-    for k in (5, 20, 80, 399):
+    for k in (5, 20, 60, 199):
         model = Linear(search=False, mode="local", neighbours=k, content_neighbours=5).fit(data, items)
         agreement.append(np.corrcoef(model.score(queries).ravel(), expected)[0, 1])
         values.append(quality(model, data, targets))
@@ -169,14 +169,16 @@ def test_the_more_neighbours_the_closer_to_the_dense_form(ring):
 
 def test_the_search_of_the_local_form_raises_quality(ring):
     data, items, targets = ring
-    bad = {"neighbours": 40, "mode": "local", "point": {"ridge": 0.05, "dropout": 0.0, "popularity": 0.5}}
+    point = {"ridge": 0.03125, "dropout": 0.0, "media": {"content": 64.0}}
+    bad = {"neighbours": 40, "mode": "local", "point": point}
     given = Linear(search=False, **bad).fit(data, items)
-    found = Linear(budget_seconds=3.0, **bad).fit(data, items)
+    found = Linear(budget_seconds=0.3, **bad).fit(data, items)
     assert found.search_["solves"] > 5
-    assert quality(found, data, targets) > 1.02 * quality(given, data, targets)
-    again = Linear(budget_seconds=3.0, **bad).fit(data, items)
-    assert again.point_ == found.point_
+    assert quality(found, data, targets) > 1.05 * quality(given, data, targets)
     assert found.recall_["content"] == 1.0
+    short, again = (Linear(budget_seconds=0.05, **bad).fit(data, items) for _ in range(2))
+    assert short.point_ == again.point_
+    np.testing.assert_array_equal(short.score(one(1)), again.score(one(1)))
 
 
 def test_the_form_follows_size_and_budget():
