@@ -48,7 +48,7 @@ class ModalityWeights:
     def overall(self) -> dict[str, float]:
         """The mean share of each modality over the items that have at least two, or over all where none has."""
         rows = self.choice if self.choice.any() else self.items.any(axis=1)
-        means = self.items[rows].mean(axis=0) if rows.any() else np.zeros(len(self.names))
+        means = self.items[rows].mean(axis=0, dtype=np.float64) if rows.any() else np.zeros(len(self.names))
         return dict(zip(self.names, means.tolist(), strict=True))
 
     def of_item(self, row: int) -> dict[str, float]:
