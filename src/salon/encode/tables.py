@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -24,15 +24,25 @@ class CategoriesSettings(Settings):
     """Labels with a column of their own, the most frequent ones."""
     buckets: int = Field(64, ge=1)
     """Columns shared by all other labels, those met after fit included."""
+    least: int = Field(1, ge=1)
+    """Items that a label must have for a column of its own."""
+    levels: str = ""
+    """Text between the levels of a hierarchy, such as " > ": "Home > Kitchen" counts as "Home" too. Empty: none."""
+    rarity: bool = False
+    """Whether labels weigh log((1 + items) / (1 + items with the label)) + 1 instead of 1."""
 
 
 class Categories(Encoder):
-    """Labels as a row of ones, of unit length; rare and new labels share hashed columns."""
+    """Labels as a row of ones, of unit length; rare and new labels share hashed columns.
+
+    Where labels weigh by rarity, those without a column of their own weigh like one that no item of the catalogue has.
+    """
 
     modality = Modality.CATEGORY
     settings: CategoriesSettings
     needs_fit = True
     labels_: list[str]
+    weights_: FloatArray
 
     @property
     def dim(self) -> int:
@@ -43,22 +53,35 @@ class Categories(Encoder):
     @property
     def version(self) -> str:
         """Version of the formula."""
-        return "multi-hot-1"
+        return "multi-hot-2"
 
     def fit(self, values: Sequence[Sequence[str]]) -> Self:
-        """Learns the most frequent labels."""
-        counts = Counter(label for labels in values for label in set(labels))
-        self.labels_ = sorted(sorted(counts), key=lambda label: -counts[label])[: self.settings.most]
+        """Learns the most frequent labels and what each weighs; the last weight is that of all other labels."""
+        counts = Counter(label for labels in values for label in self._all_levels(labels))
+        often = [label for label in sorted(counts) if counts[label] >= self.settings.least]
+        kept = sorted(often, key=lambda label: -counts[label])[: self.settings.most]
+        known = np.array([*(counts[label] for label in kept), 0], dtype=np.float64)
+        rarity = np.log((1 + len(values)) / (1 + known)) + 1
+        self.labels_, self.weights_ = kept, rarity if self.settings.rarity else np.ones(len(known))
         return self
+
+    def _all_levels(self, labels: Sequence[str]) -> list[str]:
+        """The labels, each once, with the levels above them."""
+        found: dict[str, None] = {}
+        for label in labels:
+            parts = label.split(self.settings.levels) if self.settings.levels else [label]
+            for depth in range(1, len(parts) + 1):
+                found[self.settings.levels.join(parts[:depth])] = None
+        return list(found)
 
     def embed(self, batch: Sequence[Sequence[str]]) -> FloatArray:
         """(n, dim) float32 of unit length."""
         vectors = np.zeros((len(batch), self.dim), np.float32)
         columns = {label: column for column, label in enumerate(self.labels_)}
         for row, labels in enumerate(batch):
-            for label in labels:
+            for label in self._all_levels(labels):
                 shared = len(columns) + hashed(label, self.settings.buckets)[0]
-                vectors[row, columns.get(label, shared)] = 1
+                vectors[row, columns.get(label, shared)] = self.weights_[columns.get(label, -1)]
         return unit_rows(vectors)
 
 
@@ -69,14 +92,21 @@ class NumbersSettings(Settings):
     """Share of values at either end that are pulled in to the quantile there."""
     knots: int = Field(8, ge=0, le=64)
     """Bumps along the quantiles of each number, so that near values are alike also where only directions count."""
+    scale: Literal["standard", "robust", "quantile"] = "standard"
+    """What is done to the number itself: mean 0 and deviation 1; median 0 and half of the numbers between -0.67 and
+    0.67, as a normal one has; or its quantile, spread evenly from -1.7 to 1.7, which has deviation 1 too."""
+    log: bool = False
+    """Whether numbers are taken as sign(x) log(1 + |x|) first: for prices, counts and whatever else has a long tail."""
+    missing: bool = False
+    """Whether one more column per field is 1 where the number is missing."""
 
 
 class Numbers(Encoder):
     """Numbers, clipped at quantiles and standardised by the catalogue seen at fit, with bumps along the quantiles.
 
     A value is one number, or a row of numbers (one per field) with NaN where one is missing; the columns of a
-    missing number are 0. For each field: the standardised number / 3, then exp(-(q - knot)^2 / 2 width^2) over its
-    quantile q in 0..1.
+    missing number are 0. For each field: the scaled number / 3, then exp(-(q - knot)^2 / 2 width^2) over its quantile q
+    in 0..1, then, if asked for, whether it is missing.
     """
 
     modality = Modality.NUMBER
@@ -88,14 +118,14 @@ class Numbers(Encoder):
 
     @property
     def dim(self) -> int:
-        """(1 + knots) for each field."""
+        """(1 + knots) for each field, one more with `missing`."""
         self.check_fitted()
-        return len(self.mean_) * (1 + self.settings.knots)
+        return len(self.mean_) * (1 + self.settings.knots + self.settings.missing)
 
     @property
     def version(self) -> str:
         """Version of the formula."""
-        return "standardised-bumps-1"
+        return "scaled-bumps-2"
 
     def fit(self, values: Sequence[Any]) -> Self:
         """Learns quantiles, mean and standard deviation of each field, from the numbers that are there.
@@ -103,31 +133,43 @@ class Numbers(Encoder):
         Raises:
             DataError: A field has no number.
         """
-        table = _table(values)
+        table = self._read(values)
         if not len(table) or not np.isfinite(table).any(axis=0).all():
             raise DataError("A number field has no value at all.", hint="Leave the field out.")
         points = np.linspace(self.settings.clip, 1 - self.settings.clip, 101)
         quantiles = np.nanquantile(table, points, axis=0)  # (101, fields)
         clipped = np.clip(table, quantiles[0], quantiles[-1])
-        std = np.nanstd(clipped, axis=0)
-        self.quantiles_, self.mean_ = quantiles, np.nanmean(clipped, axis=0)
-        self.std_ = np.where(std > 0, std, 1.0)
+        mean, std = np.nanmean(clipped, axis=0), np.nanstd(clipped, axis=0)
+        if self.settings.scale == "robust":
+            low, mean, high = np.nanquantile(clipped, [0.25, 0.5, 0.75], axis=0)
+            std = np.where(high > low, (high - low) / 1.349, std)  # 1.349 quartile ranges make a normal deviation
+        self.quantiles_, self.mean_, self.std_ = quantiles, mean, np.where(std > 0, std, 1.0)
         return self
+
+    def _read(self, values: Sequence[Any]) -> FloatArray:
+        """(n, fields) float64, on the scale that is learned."""
+        table = _table(values)
+        return np.sign(table) * np.log1p(np.abs(table)) if self.settings.log else table
 
     def embed(self, batch: Sequence[Any]) -> FloatArray:
         """(n, dim) float32."""
         self.check_fitted()
-        table = _table(batch).reshape(len(batch), -1) if len(batch) else np.zeros((0, len(self.mean_)))
+        table = self._read(batch).reshape(len(batch), -1) if len(batch) else np.zeros((0, len(self.mean_)))
         if table.shape[1] != len(self.mean_):
             raise DataError(f"{table.shape[1]} numbers per item where {len(self.mean_)} were seen at fit.")
         clipped = np.clip(table, self.quantiles_[0], self.quantiles_[-1])
-        parts = [((clipped - self.mean_) / self.std_ / 3)[:, :, None]]
+        places = np.stack([_place(c, q) for c, q in zip(clipped.T, self.quantiles_.T, strict=True)], axis=1)
+        scaled = (clipped - self.mean_) / self.std_
+        if self.settings.scale == "quantile":
+            scaled = (2 * places - 1) * np.sqrt(3)
+        parts = [(scaled / 3)[:, :, None]]
         if self.settings.knots:
             knots = np.linspace(0, 1, self.settings.knots)
             width = 1 / max(1, self.settings.knots - 1)
-            places = np.stack([_place(c, q) for c, q in zip(clipped.T, self.quantiles_.T, strict=True)], axis=1)
             parts.append(np.exp(-(((places[:, :, None] - knots) / width) ** 2) / 2))
-        joined = np.concatenate(parts, axis=2)  # (n, fields, 1 + knots)
+        if self.settings.missing:
+            parts.append(np.isnan(table)[:, :, None].astype(np.float64))
+        joined = np.concatenate(parts, axis=2)  # (n, fields, 1 + knots + missing)
         return np.nan_to_num(joined).reshape(len(table), self.dim).astype(np.float32)
 
 
