@@ -35,12 +35,19 @@ class Encoded:
         problems: Values that were masked, by item id, field and reason.
         encoders: The fitted encoders, ready for items that come later; None after loading a saved model.
         section: How it was encoded.
+        waiting: The names of features that wait for a log, see `for_training`.
     """
 
     features: FeatureSet
     problems: tuple[MediaProblem, ...] = ()
     encoders: CatalogueEncoder | None = None
     section: EncodeSection | None = None
+    waiting: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all features, those that wait for a log included."""
+        return [*self.features, *self.waiting]
 
     def for_training(self, train: Dataset, *, rng: int = 0) -> Encoded:
         """The same with what only a log gives: reviews pooled, and encoders that learn from what people did.
@@ -92,12 +99,12 @@ def encode_catalogue(
         SettingError: A key of [encode] is neither a field nor a modality.
         WeightsError: The weights of an encoder are not here.
     """
-    encoders, _ = CatalogueEncoder.of(data.items, section.specs).parted()
+    encoders, late = CatalogueEncoder.of(data.items, section.specs).parted()
     encoders.fit(data.items)
     with vector_cache(section) as cache:
         workers = worker_count(section, data.n_items, parallel=parallel)
         features, problems = encoders.encode(data.items, cache, progress=progress, workers=workers)
-    return Encoded(features, tuple(problems), encoders, section)
+    return Encoded(features, tuple(problems), encoders, section, tuple(part.name for part in late.parts))
 
 
 def trained_features(

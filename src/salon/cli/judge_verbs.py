@@ -66,7 +66,7 @@ def _judge(
 ) -> None:
     with bars(quiet=json == "-") as progress:
         pipeline.encode(progress)
-        wanted = with_baselines(models, has_features=len(pipeline.features) > 0)
+        wanted = with_baselines(models, has_features=pipeline.encoded is not None and bool(pipeline.encoded.names))
         trial = judge(pipeline, wanted, protocol=protocol, seed=seed, progress=progress)
     if html:
         write_page(pipeline, trial, html, f"Models on {shop.stem}")

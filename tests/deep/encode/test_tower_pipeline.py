@@ -98,3 +98,10 @@ def test_a_tower_of_one_shop_starts_that_of_another(make_shop: Callable[..., Pat
     assert found.dim == tower.dim == 8
     path = tmp_path / "b" / "media" / "0.png"
     assert np.allclose(found.vectors[0], tower.encode([path])[0], atol=1e-6)
+
+
+def test_a_comparison_knows_of_features_that_wait(make_shop: Callable[..., Path], tmp_path: Path) -> None:
+    pipeline = shop_with(make_shop, tmp_path, f"{{name = 'tower-image', {TOWER}}}").encode()
+    assert pipeline.encoded is not None
+    assert pipeline.encoded.waiting == ("image",)
+    assert pipeline.encoded.names == [*pipeline.features, "image"]
