@@ -132,6 +132,12 @@ def test_clap_hears_all_of_a_sound_without_chance(name: str, tiny: Tiny, raw_val
     assert np.allclose(make("clap-audio", folder).encode(paths), unit_rows(np.stack(expected)), atol=1e-4)
 
 
+def test_sounds_by_either_library_are_the_same(tiny: Tiny, raw_values: Values) -> None:
+    paths = raw_values(Modality.AUDIO)
+    expected = make("clap-audio", tiny("clap"), seconds=2).encode(paths)
+    assert np.allclose(make("st-audio", tiny("clap"), seconds=2).encode(paths), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("pooling", "pick"), [("mean", lambda s: s.mean(0)), ("cls", lambda s: s[0]), ("last", lambda s: s[-1])]
 )
