@@ -18,7 +18,7 @@ from salon.models.deep_network import Material, MediaNetwork, PairNetwork, linea
 class BM3Settings(MediaSettings):
     """Settings of `BM3`."""
 
-    reg: float = Field(1e-1, ge=0)
+    reg: float = Field(1e-3, ge=0)
     """Weight of the squared vectors of a batch."""
     layers: int = Field(1, ge=0, le=8)
     """Steps over the graph of likes."""
@@ -41,7 +41,7 @@ class BM3(DeepRecommender):
 
     needs_features = True
     settings: BM3Settings
-    grid: ClassVar[Grid] = {"layers": (1, 2), "dropout": (0.3, 0.5), "reg": (1e-2, 1e-1)}
+    grid: ClassVar[Grid] = {"layers": (1, 2), "dropout": (0.3, 0.5), "reg": (1e-3, 1e-2)}
 
     def _network(self, material: Material) -> PairNetwork:
         return BM3Network(material, self.settings)

@@ -22,7 +22,7 @@ def test_model_keeps_the_contract(name: str) -> None:
     check_recommender(registry.resolve("model", name), **QUICK.get(name, {}))
 
 
-PAIRS = {"dim": 16, "batch_size": 256, "epochs": 40, "patience": 0, "learning_rate": 0.03, "reg": 1e-3}
+PAIRS = {"dim": 16, "batch_size": 512, "epochs": 30, "patience": 0, "learning_rate": 0.02, "reg": 1e-2}
 """For models trained on pairs of users and items."""
 QUICK: dict[str, dict[str, Any]] = dict.fromkeys(
     "bprmf lightgcn xsimgcl vbpr freedom bm3 lattice mgcn smore lgmrec alpharec mmgnn".split(), PAIRS
