@@ -82,6 +82,7 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "userknn": "salon.models.neighbours:UserKNN",
         "rp3beta": "salon.models.walks:RP3Beta",
         "graphfilter": "salon.models.walks:GraphFilter",
+        "mediafilter": "salon.models.graph_filter:MediaGraphFilter",
         "biasedmf": "salon.models.factors:BiasedMF",
         "als": "salon.models.factors:ImplicitALS",
         "bpr": "salon.models.factors:ImplicitBPR",
@@ -103,5 +104,6 @@ COMPONENTS: dict[str, dict[str, str]] = {
     },
     "index": {
         "exact": "salon.index.exact:ExactIndex",
+        "hnsw": "salon.index.hnsw:HnswIndex [ann]",
     },
 }

@@ -172,7 +172,7 @@ def test_the_search_of_the_local_form_raises_quality(ring):
     point = {"ridge": 0.03125, "dropout": 0.0, "media": {"content": 64.0}}
     bad = {"neighbours": 40, "mode": "local", "point": point}
     given = Linear(search=False, **bad).fit(data, items)
-    found = Linear(budget_seconds=0.3, **bad).fit(data, items)
+    found = Linear(budget_seconds=1.0, **bad).fit(data, items)
     assert found.search_["solves"] > 5
     assert quality(found, data, targets) > 1.05 * quality(given, data, targets)
     assert found.recall_["content"] == 1.0

@@ -146,7 +146,7 @@ class GraphFilter(Recommender):
         return {
             "graph_": graph,
             "content_": content,
-            "basis_": _leading(smooth, self.settings.rank, rng) if self.settings.low_pass else np.zeros((0, 0)),
+            "basis_": leading(smooth, self.settings.rank, rng) if self.settings.low_pass else np.zeros((0, 0)),
             "root_degree_": np.sqrt(degree).astype(np.float32),
             "reachable_": np.asarray(edges > 0),
         }
@@ -202,7 +202,7 @@ def _polynomial(graph: sparse.csr_array, coefficients: Sequence[float]) -> spars
     return sparse.csr_array(total)
 
 
-def _leading(smooth: sparse.csr_array, rank: int, rng: np.random.Generator) -> FloatArray:
+def leading(smooth: sparse.csr_array, rank: int, rng: np.random.Generator) -> FloatArray:
     """(items, rank) float32 leading eigenvectors of smooth.T @ smooth, whose signs do not matter."""
     n = smooth.shape[1]
     if rank >= n - 1:
