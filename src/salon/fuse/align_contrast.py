@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from salon.data import Events
@@ -25,6 +26,8 @@ from salon.training.network import NetworkComponent, seeded, to_numpy
 from salon.training.settings import TrainingSettings
 from salon.types import BoolArray, FloatArray
 
+PENALTY = 2.0
+"""Weight of the squared gradient of the adversary; without it the modalities change sides without end."""
 COLDEST = 0.01
 """Smallest temperature that can be learned, as in CLIP."""
 
@@ -45,7 +48,7 @@ class ContrastiveSettings(AlignSettings, TrainingSettings):
     keep: float = Field(0.0, ge=0)
     """Weight of the change of similarities within a modality against those of its encoder."""
     adversarial: float = Field(0.0, ge=0)
-    """Strength of the reversed gradient of a network that tells modalities apart; needs no pairs."""
+    """Weight of misleading a network that tells modalities apart; needs no pairs."""
     modality_dropout: float = Field(0.0, ge=0, lt=1)
     """Chance that a modality of an item is hidden in a step."""
     dropout: float = Field(0.5, ge=0, lt=1)
@@ -79,20 +82,22 @@ class Contrastive(NetworkComponent, Aligner):
     events: the same between each modality and the collaborative vectors of the items,
     consistency: |S - S'|^2 with S the similarities of modality m to l, plus |S_m - S_l|^2 with those within,
     keep: |S_m - X_m|^2 with X_m the similarities of the encoder's vectors,
-    adversarial: a network tells the modality of each vector, and the heads follow its reversed gradient; it looks at
-    items with one modality too.
+    adversarial: a network learns to tell the modality of each vector and the heads to mislead it, both in every step;
+    it looks at items with one modality too.
 
     Training stops when held-out items are no longer found better; their share is not learned from. The adversary
     by itself makes modalities alike as a whole; which sentence belongs to which picture it cannot know.
 
     Source: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021; the
-    consistency of Goel et al., "CyCLIP", NeurIPS 2022; the reversed gradient of Ganin et al., "Domain-Adversarial
-    Training of Neural Networks", JMLR 2016.
+    consistency of Goel et al., "CyCLIP", NeurIPS 2022; the adversary of Ganin et al., "Domain-Adversarial Training
+    of Neural Networks", JMLR 2016, with the gradient penalty of Mescheder et al., ICML 2018.
     """
 
     settings: ContrastiveSettings
     events_dim_: int
-    history_: dict[str, Any]
+    losses_: list[float]
+    scores_: list[float]
+    best_epoch_: int
 
     @property
     def dim(self) -> int:
@@ -102,7 +107,7 @@ class Contrastive(NetworkComponent, Aligner):
     def fit(
         self, features: FeatureSet, events: Events | None = None, *, rng: np.random.Generator | None = None
     ) -> Self:
-        """Trains the heads; `history_` has losses, scores and the epoch that was kept.
+        """Trains the heads; `losses_`, `scores_` and `best_epoch_` (from 1) tell how it went.
 
         Raises:
             DataError: No two modalities share two items, where a loss needs that.
@@ -126,7 +131,7 @@ class Contrastive(NetworkComponent, Aligner):
         wanted = 1 if self.settings.adversarial else 2
         learn = learn[present[learn].sum(axis=1) >= wanted]
         self.network_, history = self._trained(rows, present, learn, judge, rng)
-        self.history_ = {"losses": history.losses, "scores": history.scores, "best_epoch": history.best_epoch}
+        self.losses_, self.scores_, self.best_epoch_ = history.losses, history.scores, history.best_epoch
         return self
 
     def _trained(
@@ -227,12 +232,24 @@ class AlignNetwork(nn.Module):
         return torch.stack(losses).mean() if losses else self.log_temperature * 0
 
     def _adversarial(self, parts: list[Tensor]) -> Tensor:
-        """How badly modalities are told apart, each counting alike; its gradient reaches the heads reversed."""
+        """What the adversary learns by, less what the heads lose by it; every modality counts alike.
+
+        The adversary sees vectors without their history, the heads an adversary that does not move, so that each
+        learns its own side in one step. The penalty is on the adversary's gradient at its input.
+        """
+        fixed = {name: value.detach() for name, value in self.adversary.named_parameters()}
         losses = []
         for place, part in enumerate(parts):
-            if len(part):
-                told = self.adversary(_Reversed.apply(part, self.settings.adversarial))
-                losses.append(functional.cross_entropy(told, torch.full((len(part),), place, device=part.device)))
+            if not len(part):
+                continue
+            label = torch.full((len(part),), place, device=part.device)
+            seen = part.detach().requires_grad_(self.training)
+            told = functional.cross_entropy(self.adversary(seen), label)
+            if self.training:
+                (slope,) = torch.autograd.grad(told * len(part), seen, create_graph=True)
+                told = told + PENALTY * slope.square().sum(dim=1).mean()
+            against = functional.cross_entropy(functional_call(self.adversary, fixed, (part,)), label)
+            losses.append(told - self.settings.adversarial * against)
         return torch.stack(losses).mean() if losses else self.log_temperature * 0
 
 
@@ -245,19 +262,6 @@ def consistency(one: Tensor, other: Tensor) -> Tensor:
 def _disagreement(one: Tensor, other: Tensor) -> Tensor:
     """Mean squared difference of the similarities among the rows of one and of the other."""
     return (one @ one.T - other @ other.T).square().mean()
-
-
-class _Reversed(torch.autograd.Function):
-    """The identity, whose gradient comes back with the other sign and a strength."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, strength: float) -> Tensor:
-        ctx.strength = strength
-        return values.view_as(values)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return -ctx.strength * gradients[0], None
 
 
 def _head(size: int, settings: ContrastiveSettings) -> nn.Module:
