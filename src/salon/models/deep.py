@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -67,6 +67,8 @@ class DeepRecommender(VectorRecommender):
     """A recommender whose vectors come from a `PairNetwork`."""
 
     handles_cold_users = True
+    views: ClassVar[float] = 0.0
+    """What one modality adds to the memory of a step, in parts of what the likes alone take."""
     settings: DeepSettings
 
     @abstractmethod
@@ -77,17 +79,19 @@ class DeepRecommender(VectorRecommender):
         """(items,) bool, the items that the network can place."""
         return material.touched
 
-    def _floats(self, n_users: int, n_items: int, n_likes: int) -> float:
-        """Estimated numbers in memory at the peak of a step."""
-        nodes = (n_users + n_items) * self.settings.dim
-        return 24.0 * nodes + 8.0 * n_likes + 6.0 * self.settings.batch_size * self.settings.dim
+    def _floats(self, rows: sparse.csr_array, media: Mapping[str, Media]) -> float:
+        """Estimated numbers in memory at the peak of a step: tables, moments, layers, graphs, features, batch."""
+        dim, s = self.settings.dim, self.settings
+        nodes = 24.0 * sum(rows.shape) * dim * (1 + self.views * len(media))
+        wide = sum(2.0 * (one.raw.size + one.vectors.size) for one in media.values())
+        return nodes + wide + 12.0 * rows.nnz + s.batch_size * dim * (6.0 + 3.0 * s.negatives)
 
     def _fit(
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
     ) -> dict[str, Any]:
         rows = training_rows(data, weighted=False)
-        self._refuse_too_much(rows)
         media = prepared(items, self.settings.width) if isinstance(self.settings, MediaSettings) else {}
+        self._refuse_too_much(rows, media)
         if validation is not None:
             answers = self._learn(rows, media, Question.of(validation, rng), rng, self.settings)[0]
         else:
@@ -132,8 +136,8 @@ class DeepRecommender(VectorRecommender):
         history = train(network, batches, settings, rng=rng, score=score)
         return answers(), history.best_epoch
 
-    def _refuse_too_much(self, rows: sparse.csr_array) -> None:
-        gigabytes = 4e-9 * self._floats(rows.shape[0], rows.shape[1], rows.nnz)
+    def _refuse_too_much(self, rows: sparse.csr_array, media: Mapping[str, Media]) -> None:
+        gigabytes = 4e-9 * self._floats(rows, media)
         if gigabytes > self.settings.memory_gb:
             raise ResourceError(
                 f"{type(self).__name__} would need about {gigabytes:.1f} GB for {rows.shape[0]} users, "

@@ -63,6 +63,7 @@ class Freedom(DeepRecommender):
 
     needs_features = True
     handles_cold_items = True
+    views = 0.2
     settings: FreedomSettings
     grid: ClassVar[Grid] = {"drop": (0.8, 0.9), "media_weight": (0.0, 1e-3), "reg": (1e-4, 1e-2)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -53,6 +54,7 @@ class Lattice(DeepRecommender):
 
     needs_features = True
     handles_cold_items = True
+    views = 0.5
     settings: LatticeSettings
     grid: ClassVar[Grid] = {"k": (10, 20), "keep": (0.7, 0.9), "reg": (1e-4, 1e-2)}
 
@@ -61,6 +63,10 @@ class Lattice(DeepRecommender):
 
     def _placed(self, material: Material) -> BoolArray:
         return reachable(material, self.settings.k)
+
+    def _floats(self, rows: sparse.csr_array, media: Mapping[str, Media]) -> float:
+        """With the vectors of all neighbours, gathered for the gradient of the learned graph."""
+        return super()._floats(rows, media) + 8.0 * len(media) * rows.shape[1] * self.settings.k * self.settings.dim
 
 
 class LatticeNetwork(MediaNetwork):

@@ -66,6 +66,7 @@ class LGMRec(DeepRecommender):
 
     needs_features = True
     handles_cold_items = True
+    views = 0.5
     settings: LGMRecSettings
     grid: ClassVar[Grid] = {"hyperedges": (4, 32), "hyper_weight": (0.2, 0.5), "media_layers": (1, 2)}
 

@@ -56,6 +56,7 @@ class MGCN(DeepRecommender):
 
     needs_features = True
     handles_cold_items = True
+    views = 0.6
     settings: MGCNSettings
     grid: ClassVar[Grid] = {"contrast_weight": (1e-3, 1e-2, 1e-1), "layers": (2, 3), "reg": (1e-4, 1e-3)}
 

@@ -51,6 +51,7 @@ class MultimodalGNN(DeepRecommender):
 
     needs_features = True
     handles_cold_items = True
+    views = 0.6
     settings: MultimodalGNNSettings
     grid: ClassVar[Grid] = {"layers": (2, 3), "exchange": (0.25, 0.5, 1.0), "k": (10, 20)}
 

@@ -43,6 +43,7 @@ class SMORE(DeepRecommender):
 
     needs_features = True
     handles_cold_items = True
+    views = 0.8
     settings: SMORESettings
     grid: ClassVar[Grid] = {"contrast_weight": (1e-2, 3e-2), "layers": (2, 3, 4), "k": (10, 20)}
 
