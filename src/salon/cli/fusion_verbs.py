@@ -41,5 +41,6 @@ def fusion(
     if emit(told, json):
         return
     how = "as the fuser weighs them" if found.method == "learned" else "by hiding one at a time"
-    table(f"What counts in the vectors of {told['fuser']!r}, {how}:", columns, rows, right=range(1, len(columns)))
+    say(f"What counts in the vectors of {told['fuser']!r}, {how}:")
+    table("", columns, rows, right=range(1, len(columns)))
     say(f"Means over the {int(found.choice.sum())} items that have at least two modalities.")
