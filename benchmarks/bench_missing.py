@@ -4,18 +4,22 @@
 
 A share of the items loses one modality: pictures (MovieLens), sound (Last.fm), text (Industrial). The same items lose
 it for every imputer. Imputers are fitted on what is left and on training clicks, and fill it; the models are fitted
-again on the result. "lacking": nDCG@20 with the test actions on the items that lost it as the only targets, all items
-ranked but those of training and validation, mean over the people who have such a target. Items that lacked the modality
-from the start keep their gap when masked, are filled like the others, and are no targets of that column. "all": all
-targets.
+again on the result. nDCG@20 is measured in three ways, always without the items of training and validation:
+
+- "lacking": targets are the test actions on items that lost the modality; all items are ranked. Whatever lifts these
+  items as a group gains here, even `impute-mean`, which knows nothing of them.
+- "among": the same targets, only the items that lost the modality are ranked: the order within the group alone counts.
+- "all": all targets, all items ranked: what people get.
+
+Items that lacked the modality from the start keep their gap when masked, are filled like the others, and are no targets
+of the first two. In the cold sets the targets are items without any click, ranked among the cold items.
 
 Settings: the point of `linear` is searched once per set on validation with nothing hidden and then used in every cell;
 everything else has its defaults, but the networks are trained for 40 epochs on 64 components to keep the run short.
 Each difference to masking is paired over people (the mean over seeds of each person), with a 95 % bootstrap interval
 and a sign-flip test, adjusted by Holm within a table; a star marks p < 0.05. "nothing hidden" is what the same targets
-give with the true vectors: the most that filling could win back. In the cold sets the targets are items without any
-click that lost the modality, ranked among the cold items. "hidden vectors found again": centred cosine of guess and
-truth, R^2 against the mean, and recall of the truth at 10 among the hidden, with chance.
+give with the true vectors. "hidden vectors found again": centred cosine of guess and truth, R^2 against the mean, and
+recall of the truth at 10 among the hidden, with chance.
 
 Cells are kept in FOLDER, so that a run that was stopped goes on.
 """
@@ -123,19 +127,20 @@ def worlds(splits: Path, data: Path) -> dict[str, Callable[[], World]]:
     }
 
 
-def lists(model: Recommender, asked: Holdout) -> np.ndarray:
+def allowed(model: Recommender, asked: Holdout) -> np.ndarray:
+    """(people, items) scores, -inf where an item may not be listed."""
     scores = model.score(asked.queries)
     scores[asked.queries.row_of(), asked.queries.items] = -np.inf
     if asked.exclude is not None:
         scores[asked.exclude.nonzero()] = -np.inf
     if asked.candidates is not None:
         scores[:, ~asked.candidates] = -np.inf
-    return top_k(scores, 20).ids
+    return scores
 
 
-def per_user(ids: np.ndarray, targets: sparse.csr_array) -> np.ndarray:
+def per_user(scores: np.ndarray, targets: sparse.csr_array) -> np.ndarray:
     """(users,) nDCG@20, NaN for those without a target."""
-    return ndcg(hit_matrix(ids, targets), relevant_counts(targets), 20)
+    return ndcg(hit_matrix(top_k(scores, 20).ids, targets), relevant_counts(targets), 20)
 
 
 def narrowed(targets: sparse.csr_array, items: np.ndarray) -> sparse.csr_array:
@@ -145,11 +150,11 @@ def narrowed(targets: sparse.csr_array, items: np.ndarray) -> sparse.csr_array:
 
 
 def fitted(world: World, items: FeatureSet, point: Point) -> dict[str, np.ndarray]:
-    """The lists of both models on these features; `linear` with a given point."""
+    """The scores of both models on these features; `linear` with a given point."""
     one = Linear(search=False, refit=False, point=point)
     return {
-        "linear": lists(one.fit(world.data, items), world.test),
-        "contentknn": lists(ContentKNN().fit(world.data, items), world.test),
+        "linear": allowed(one.fit(world.data, items), world.test),
+        "contentknn": allowed(ContentKNN().fit(world.data, items), world.test),
     }
 
 
@@ -165,11 +170,12 @@ def searched(world: World, path: Path) -> Point:
 def measured(name: str, world: World, seeds: list[int], network_seeds: list[int], cells: Path) -> None:
     point = searched(world, cells / f"{name}.json")
     complete = fitted(world, world.features, point)
-    plain = [imputer for imputer in IMPUTERS if imputer not in NETWORKS]
-    passes = [(plain, seeds[:1]), (list(NETWORKS), network_seeds), (plain, seeds[1:])]  # what matters most first
-    for imputers, some in passes:
-        for seed in some:
-            for share in sorted(world.shares, key=lambda share: abs(share - 0.5)):
+    plain, networks = [imputer for imputer in IMPUTERS if imputer not in NETWORKS], list(NETWORKS)
+    shares = sorted(world.shares, key=lambda share: abs(share - 0.5))
+    first = [(shares[:1], seeds[:1], plain), (shares[:1], network_seeds, networks)]  # in case the run is stopped
+    for some, numbers, imputers in [*first, (shares, seeds, plain), (shares, network_seeds, networks)]:
+        for seed in numbers:
+            for share in some:
                 cell(world, point, complete, share, seed, imputers, cells / f"{name}_{share}_{seed}.npz")
                 sys.stderr.write(f"{name} {share} {seed} {imputers[-1]} {time.process_time():.0f} s\n")
 
@@ -183,7 +189,7 @@ def cell(
     imputers: list[str],
     path: Path,
 ) -> None:
-    """Measures one share and seed; results already in the file are kept. `complete`: the lists of nothing hidden."""
+    """Measures one share and seed; results already in the file are kept. `complete`: the scores of nothing hidden."""
     found = dict(np.load(path)) if path.exists() else {}
     name = world.hidden
     hidden = hide_modality(world.features[name].present, share, rng=seed)
@@ -200,9 +206,10 @@ def cell(
             seconds, truth = time.process_time() - start, world.features[name].vectors[asked]
             about = recovery(label, name, items[name], truth, asked, mean_of(left[name]), 10)
             found[f"about|{label}"] = np.array([about.centred, about.r2, about.recall, about.chance, seconds])
-        for model, ids in (complete if label == TRUE else fitted(world, items, point)).items():
-            found[f"{model}|{label}|lacking"] = per_user(ids, lacking)
-            found[f"{model}|{label}|all"] = per_user(ids, world.test.targets)
+        for model, scores in (complete if label == TRUE else fitted(world, items, point)).items():
+            found[f"{model}|{label}|lacking"] = per_user(scores, lacking)
+            found[f"{model}|{label}|among"] = per_user(np.where(asked, scores, -np.inf), lacking)
+            found[f"{model}|{label}|all"] = per_user(scores, world.test.targets)
         np.savez(path, **found)
 
 
@@ -273,7 +280,7 @@ def section(cells: Path, name: str, about: str, shares: tuple[float, ...]) -> li
     parts = {share: found for share, found in parts.items() if found}
     lines = [f"## {name}", "", about, "", *recovered(parts)]
     for model in ("linear", "contentknn"):
-        for what in ("lacking",) if name.endswith("-cold") else ("lacking", "all"):
+        for what in ("lacking", "among", "all"):
             lines += accuracy(parts, model, what)
     return lines
 
@@ -291,8 +298,8 @@ def main() -> None:
     given = parser.parse_args()
     given.cells.mkdir(parents=True, exist_ok=True)
     lines = ["# Missing modalities", "", "Command: `python benchmarks/bench_missing.py SPLITS DATA`", ""]
-    for part in (__doc__ or "").split("\n\n")[2:4]:
-        lines += [" ".join(part.split()), ""]
+    for part in (__doc__ or "").split("\n\n")[2:6]:
+        lines += [part, ""]
     known = worlds(given.splits, given.data)
     for name in given.sets:
         world = known[name]()
