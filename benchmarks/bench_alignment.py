@@ -6,7 +6,8 @@ Films and artists: a fifth of the items with both modalities is for testing and 
 below by MRR; the aligner sees the rest. Queries and items are those of the test part alone. Sounds (effects of the Tux
 Paint stamps with their names) and videos are too few for that: folds in turn are held out, and settings are fixed.
 "before" compares texts with the names that the network finds in a picture or sound (ConSE, `salon.encode.words`),
-centred on the mean of the training part. Numbers are the mean over seeds or repeats, and their standard deviation.
+centred on their mean. Vectors longer than 256 numbers are put on their first 256 principal axes of the training part
+first, for all aligners alike. Numbers are the mean over seeds or repeats, and their standard deviation.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ import numpy as np
 import torch
 
 from salon.data.stamps import stamps_world
-from salon.encode.base import Encoder, FeatureSet
+from salon.encode.base import Encoder, Features, FeatureSet
 from salon.fuse.align import Aligner
 from salon.fuse.align_cca import CCA
 from salon.fuse.align_contrast import Contrastive
 from salon.fuse.align_report import AlignmentReport, alignment_report
 from salon.fuse.align_ridge import RidgeMap
+from salon.fuse.simple import principal_axes
 from salon.pipeline import Pipeline
 from salon.quality_alignment import worded
 
@@ -100,6 +102,20 @@ def three_ways(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
     return order[n // 5 + n // 10 :], order[n // 5 : n // 5 + n // 10], order[: n // 5]
 
 
+def reduced(features: FeatureSet, train: np.ndarray, dim: int = 256) -> FeatureSet:
+    """Long vectors on their first principal axes, learned on the training part; all aligners get the same."""
+    found = {}
+    for name, part in features.items():
+        if part.dim > dim:
+            known = train[part.present[train]]
+            mean = part.vectors[known].mean(axis=0)
+            axes = principal_axes(part.vectors[known] - mean, dim)[0].astype(np.float32)
+            vectors = np.where(part.present[:, None], (part.vectors - mean) @ axes, np.float32(0))
+            part = Features(vectors, part.present, f"{part.fingerprint}-{dim}")
+        found[name] = part
+    return FeatureSet(found, features.n_items)
+
+
 def mean_mrr(report: AlignmentReport, pairs: list[tuple[str, str]]) -> float:
     return float(np.mean([report.crossing(*pair).mrr for pair in pairs]))
 
@@ -112,12 +128,13 @@ def chosen(given: Catalogue, seeds: int, methods: dict[str, list[Made]]) -> Iter
         old = before(given, train, test)
         if old:
             yield "before", old
+        short = reduced(given.features, train)
         for name, makers in methods.items():
-            fitted = [make().fit(given.features.take(train), rng=np.random.default_rng(seed)) for make in makers]
-            scores = [mean_mrr(alignment_report(a.transform(given.features.take(valid))), given.pairs) for a in fitted]
+            fitted = [make().fit(short.take(train), rng=np.random.default_rng(seed)) for make in makers]
+            scores = [mean_mrr(alignment_report(a.transform(short.take(valid))), given.pairs) for a in fitted]
             best = fitted[int(np.argmax(scores))]
             sys.stderr.write(f"{name} {seed} {best.settings!r} {scores}\n")
-            yield name, alignment_report(best.transform(given.features.take(test)))
+            yield name, alignment_report(best.transform(short.take(test)))
 
 
 def folded(given: Catalogue, repeats: int, folds: int) -> Iterator[tuple[str, AlignmentReport]]:
@@ -132,9 +149,10 @@ def folded(given: Catalogue, repeats: int, folds: int) -> Iterator[tuple[str, Al
             old = before(given, train, test)
             if old:
                 yield "before", old
+            short = reduced(given.features, train)
             for name, makers in FEW.items():
-                aligner = makers[0]().fit(given.features.take(train), rng=np.random.default_rng(repeat))
-                yield name, alignment_report(aligner.transform(given.features.take(test)))
+                aligner = makers[0]().fit(short.take(train), rng=np.random.default_rng(repeat))
+                yield name, alignment_report(aligner.transform(short.take(test)))
 
 
 def section(title: str, given: Catalogue, found: Iterator[tuple[str, AlignmentReport]], k: int) -> list[str]:

@@ -88,6 +88,11 @@ def test_the_table_puts_before_beside_after() -> None:
     assert rows[0][:3] == ["text", "image", "50"]
     assert rows[0][4:6] == ["1.000", "0.020"]
     assert float(rows[0][3]) < 0.2
+    blank = after.rows(alignment_report(FeatureSet({"text": whole(one), "audio": whole(one)})))[1]
+    assert blank[0][3] == ""
+    assert len(blank[0]) == len(columns)
+    with pytest.raises(DataError, match="'text' to 'audio'"):
+        after.crossing("text", "audio")
     columns, rows = after.rows()
     assert "gap before" not in columns
     assert all(len(row) == len(columns) for row in rows)

@@ -91,44 +91,41 @@ class AlignmentReport:
         Raises:
             DataError: There is none of that name.
         """
-        for one in self.crossings:
-            if (one.query, one.item) == (query, item):
-                return one
-        raise DataError(f"Nothing is known of {query!r} to {item!r}: too few items have both.")
+        found = self._find(query, item)
+        if found is None:
+            raise DataError(f"Nothing is known of {query!r} to {item!r}: too few items have both.")
+        return found
 
-    def rows(self, before: AlignmentReport | None = None) -> tuple[list[str], list[list[str]]]:
-        """Columns and rows of a table, with a second set of numbers from before, such as ConSE's."""
-        ks = sorted({k for one in self.crossings for k in one.recall})
-        names = [f"recall@{k}" for k in ks] + ["MRR", "gap"]
-        columns = ["from", "to", "n"]
-        for name in names:
-            columns += [f"{name} before"] if before else []
-            columns += [name] + ([] if name == "gap" else ["chance"])
-        return columns, [self._row(one, before, ks) for one in self.crossings]
-
-    def _row(self, one: Crossing, before: AlignmentReport | None, ks: Sequence[int]) -> list[str]:
-        row = [one.query, one.item, str(one.n)]
-        old = before.crossing(one.query, one.item) if before else None
-        for k in ks:
-            row += [_told(old.recall.get(k))] if old else []
-            row += [_told(one.recall.get(k)), _told(one.chance.get(k))]
-        row += [_told(old.mrr)] if old else []
-        row += [_told(one.mrr), _told(one.chance_mrr)]
-        row += [_told(before.gap(one.query, one.item))] if before else []
-        return [*row, _told(self.gap(one.query, one.item))]
+    def _find(self, query: str, item: str) -> Crossing | None:
+        return next((one for one in self.crossings if (one.query, one.item) == (query, item)), None)
 
     def gap(self, one: str, other: str) -> float:
         """The modality gap of two modalities, in whatever order."""
         return self.gaps[one, other] if (one, other) in self.gaps else self.gaps[other, one]
 
+    def rows(self, before: AlignmentReport | None = None) -> tuple[list[str], list[list[str]]]:
+        """Columns and rows of a table, with a second set of numbers from before, blank where there are none."""
+        ks = sorted({k for one in self.crossings for k in one.recall})
+        columns = ["from", "to", "n"]
+        for name in [*(f"recall@{k}" for k in ks), "MRR", "gap"]:
+            columns += [f"{name} before"] if before else []
+            columns += [name] if name == "gap" else [name, "chance"]
+        return columns, [self._row(one, before, ks) for one in self.crossings]
+
+    def _row(self, one: Crossing, before: AlignmentReport | None, ks: Sequence[int]) -> list[str]:
+        old = before._find(one.query, one.item) if before else None
+        cells: list[tuple[float | None, ...]] = [
+            (old.recall.get(k) if old else None, one.recall.get(k), one.chance.get(k)) for k in ks
+        ]
+        cells.append((old.mrr if old else None, one.mrr, one.chance_mrr))
+        cells.append((before.gap(one.query, one.item) if before and old else None, self.gap(one.query, one.item)))
+        shown = [value for cell in cells for value in (cell if before else cell[1:])]
+        return [one.query, one.item, str(one.n), *("" if value is None else f"{value:.3f}" for value in shown)]
+
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""
         gaps = [{"one": one, "other": other, "gap": gap} for (one, other), gap in self.gaps.items()]
         return {"crossings": [asdict(one) for one in self.crossings], "gaps": gaps}
-
-
-def _told(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
 
 
 def alignment_report(features: FeatureSet, *, ks: Sequence[int] = (1, 10)) -> AlignmentReport:
