@@ -1,8 +1,7 @@
 """Time, memory and accuracy of `linear` as the catalogue grows, on made data with a planted taste.
 
-    python benchmarks/bench_scale.py run --items 10000 --form local [--media] [--neighbours 100] [--search] >> scale.jsonl
-    python benchmarks/bench_scale.py real SPLITS --sets lastfm-p1 ml100k-p1 amzind-p1 --neighbours 50 100 200 400
-    python benchmarks/bench_scale.py table scale.jsonl
+    python benchmarks/bench_scale.py run --items 10000 --form local [--media] [--neighbours 100] [--search]
+    python benchmarks/bench_scale.py real SPLITS --sets ml100k amzind lastfm --neighbours 50 100 200 400
 
 `run` is one fit in one process: seconds on the clock and of the processor from histories to a fitted model, peak memory
 of the whole process (the data included), the median and the 95th percentile of 200 requests for 20 items, and nDCG@20
@@ -10,8 +9,11 @@ of 2,000 people's last action, ranked among all items but those of the history.
 
 The made data: items lie on rings of 200; a person likes places on three rings and takes items near there, the more
 attractive first (Pareto); 15 % of the actions follow attractiveness alone. Each item has 10 actions on average, each
-person about 20. Vectors (64-d) say ring and place, with noise. `random` order in the catalogue would not matter: nothing
-reads the order of the ids.
+person about 20. Vectors (64-d) say ring and place, with noise. The ids are shuffled.
+
+`real` compares the local form with the dense one under the same fixed settings (nothing is searched) on the random
+split of the data sets of `bench_splits.py`: nDCG@20 on test, and the share of the dense form's first 20 items that the
+local form has among its own.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from bench_splits import features, load, measure
 
 from salon.data import Dataset, Events, Queries
 from salon.encode.base import Features, FeatureSet
@@ -34,7 +37,8 @@ from salon.models.popular import Popular
 
 RING, DIM, ASKED, REQUESTS = 200, 64, 2000, 200
 POINT = Point(
-    user_exponent=0.25, item_exponent=0.25, ridge=4.0, dropout=0.33, popularity=0.125, twin_media=1.0, media={"content": 0.25}
+    user_exponent=0.25, item_exponent=0.25, ridge=4.0, dropout=0.33, popularity=0.125, twin_media=1.0,
+    media={"content": 0.25},
 )  # fmt: skip
 
 
@@ -117,6 +121,29 @@ def run(args: argparse.Namespace) -> dict[str, object]:
     }  # fmt: skip
 
 
+def real(args: argparse.Namespace) -> list[dict[str, object]]:
+    rows = []
+    for name in args.sets:
+        data, _, tests = load(args.splits / name, "random")
+        items, asked = features(args.splits / name, 256), tests["random"]
+        dense = Linear(search=False, mode="dense").fit(data, items)
+        best = dense.recommend(asked.queries, 20).ids
+        rows.append({"set": name, "form": "dense", "ndcg": round(float(measure(dense, asked)["N@20"].mean()), 4)})
+        for k in args.neighbours:
+            begun = time.process_time()
+            model = Linear(search=False, mode="local", neighbours=k, content_neighbours=30).fit(data, items)
+            spent = time.process_time() - begun
+            mine = model.recommend(asked.queries, 20).ids
+            same = np.mean([len(np.intersect1d(a, b)) / 20 for a, b in zip(mine, best, strict=True)])
+            value = float(measure(model, asked)["N@20"].mean())
+            rows.append(
+                {"set": name, "form": f"local {k}", "ndcg": round(value, 4), "same": round(float(same), 3),
+                 "cpu_s": round(spent, 1)}
+            )  # fmt: skip
+            sys.stderr.write(f"{rows[-1]}\n")
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(required=True)
@@ -127,6 +154,11 @@ def main() -> None:
     one.add_argument("--search", action="store_true")
     one.add_argument("--neighbours", type=int, default=100)
     one.set_defaults(what=run)
+    many = verbs.add_parser("real")
+    many.add_argument("splits", type=Path)
+    many.add_argument("--sets", nargs="+", default=["ml100k", "amzind", "lastfm"])
+    many.add_argument("--neighbours", nargs="+", type=int, default=[50, 100, 200, 400])
+    many.set_defaults(what=real)
     args = parser.parse_args()
     sys.stdout.write(json.dumps(args.what(args)) + "\n")
 

@@ -29,7 +29,8 @@ GRIDS: dict[str, tuple[float, ...]] = {
     "clicks:3": (-0.5, -0.25, 0.0, 0.25, 0.5, 1.0),
     SMOOTHEST: (0.0, 0.0625, 0.125, 0.25, 0.5, 1.0, 2.0),
 }
-MEDIA_GRID = (0.0, *(2.0**i for i in range(-8, 3)))
+MEDIA_GRIDS = {"1": tuple(2.0**i for i in range(-9, 3)), "2": (0.0, *(2.0**i for i in range(-8, 3)))}
+"""The first power is never 0, so that items without actions are reached."""
 GAIN, ROUNDS = 1e-3, 4
 
 
@@ -46,7 +47,7 @@ class MediaGraphFilterSettings(Settings):
     """The clicks are divided by the popularity of the item to this power."""
     neighbours: int = Field(default=10, ge=1)
     """Neighbours per item in a content graph."""
-    robust: bool = True
+    robust: bool = False
     """Scale every dimension of the vectors by its median and interquartile range before they are compared."""
     k: int = Field(default=500, ge=1)
     """Entries of P kept per item, which bounds memory."""
@@ -174,10 +175,13 @@ def _dense(product: Any) -> FloatArray:
 
 
 def robust_rows(features: Features) -> FloatArray:
-    """(items, d) float32: median taken off, divided by the interquartile range per dimension; constant ones are 0."""
+    """(items, d) float32: median taken off, divided by the interquartile range per dimension.
+
+    Where that range is 0 the standard deviation takes its place, and constant dimensions are 0.
+    """
     known = features.vectors[features.present]
     low, middle, high = np.percentile(known, [25, 50, 75], axis=0)
-    spread = high - low
+    spread = np.where(high > low, high - low, known.std(axis=0))
     scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
     return np.where(features.present[:, None], (features.vectors - middle) * scale, 0.0).astype(np.float32)
 
@@ -226,7 +230,7 @@ def _climb(questions: _Questions, weights: dict[str, float]) -> tuple[dict[str, 
     for _ in range(ROUNDS):
         before = dict(weights)
         for name in weights:
-            for value in GRIDS.get(name, MEDIA_GRID) if name != "clicks:1" else ():
+            for value in _grid(name):
                 moved = {**weights, name: value}
                 found = questions.value(moved) if value != weights[name] else best
                 if found > best * (1 + GAIN):
@@ -234,3 +238,8 @@ def _climb(questions: _Questions, weights: dict[str, float]) -> tuple[dict[str, 
         if weights == before:
             break
     return weights, best
+
+
+def _grid(name: str) -> tuple[float, ...]:
+    """The values to try for a coefficient; that of P is the unit of the others."""
+    return () if name == CLICKS[0] else GRIDS.get(name) or MEDIA_GRIDS[name.rpartition(":")[2]]
