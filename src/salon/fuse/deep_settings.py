@@ -39,11 +39,11 @@ class DeepSettings(TrainingSettings, CentreSettings):
     """How far popular items, which are in more batches, are corrected for: 1 learns popularity too, 0 taste alone."""
     learning_rate: float = Field(3e-4, gt=0)
     """Step size of Adam."""
-    history: int = Field(12, ge=2)
+    history: int = Field(16, ge=2)
     """Most actions of a person in one batch."""
     epochs: int = Field(40, ge=1)
     """Most passes over the people; of more than 3840 people a part is drawn anew each time."""
     batch_size: int = Field(64, ge=1)
     """People per step; without actions, items per step."""
-    patience: int = Field(4, ge=0)
+    patience: int = Field(5, ge=0)
     """Looks at the held-out actions without a better score after which training stops; 0 never stops early."""

@@ -28,3 +28,7 @@ QUICK: dict[str, dict[str, Any]] = dict.fromkeys(
     "bprmf lightgcn xsimgcl vbpr freedom bm3 lattice mgcn smore lgmrec alpharec mmgnn".split(), PAIRS
 )
 """Settings under which the toy worlds of the suites are learned in seconds."""
+FUSERS = {"dim": 16, "epochs": 2}
+"""For fusers, whose suite asks nothing about quality; steps are for the one that reads sequences."""
+QUICK |= dict.fromkeys(["sum", "dense", "soft-weights", "gated", "bilinear", "cross-attention", "transformer"], FUSERS)
+QUICK["recurrent"] = {**FUSERS, "steps": 1}
