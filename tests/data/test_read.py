@@ -362,6 +362,17 @@ def test_reviews_and_context_stay_beside_their_events(tmp_path):
     assert result.dataset.events.context["device"].tolist() == ["phone", ""]
 
 
+def test_chances_of_exposures_are_numbers_above_0_and_up_to_1(tmp_path):
+    events = (
+        "user_id,item_id,rating,ts,chance\nu,zz,5,1,0.5\nu,a,5,1,0.25\nv,a,5,2,0\nv,b,5,2,\nw,a,5,2,1.2\nw,b,5,3,1\n"
+    )
+    result = read(tmp_path, events=events, log={"propensity": "chance"})
+    assert result.dataset.events.propensities.tolist() == pytest.approx([0.25, np.nan, np.nan, np.nan, 1], nan_ok=True)
+    assert result.rejects.counts["events: 'chance' is not a chance above 0 and up to 1"] == 2
+    with pytest.raises(SettingError, match="keeps it already"):
+        build(EventsSource, {"path": "x.csv", "propensity": "p", "context": ["propensity"]})
+
+
 def test_users_of_the_log_join_those_of_the_table(tmp_path):
     (tmp_path / "users.csv").write_text("user_id,job,age\nv,nurse,33\nv,twice,1\nw,,\n")
     (tmp_path / "items.csv").write_text(ITEMS)

@@ -12,6 +12,8 @@ from salon.errors import DataError
 from salon.types import BoolArray, FloatArray, IntArray
 
 TimeKind = Literal["timestamp", "order", "none"]
+PROPENSITY = "propensity"
+"""The further column that holds the chance with which an item was shown."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Events:
         kind_names: Names of the kinds of action, such as ("view", "buy").
         shown: (n,) bool, rows that are exposures only: the item was shown, nothing was done.
         texts: n reviews (str or None), or None when no text was declared.
-        context: Further columns by name, each of length n.
+        context: Further columns by name, each of length n; "propensity" holds chances, see `propensities`.
     """
 
     users: IntArray
@@ -88,6 +90,20 @@ class Events:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    @property
+    def propensities(self) -> FloatArray | None:
+        """(n,) float64 chance with which the item was shown, NaN where none was logged; None where none ever was.
+
+        Raises:
+            DataError: A further column of that name holds no numbers.
+        """
+        found = self.context.get(PROPENSITY)
+        try:
+            return None if found is None else np.asarray(found, np.float64)
+        except ValueError as error:
+            hint = "Name the column as `propensity` under [events]."
+            raise DataError(f"The column 'propensity' holds no numbers: {error}.", hint=hint) from None
 
     @property
     def has_order(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from salon.data.columns import as_ids, as_labels, as_lists, as_numbers, as_texts, as_times, cell, leaves_folder
-from salon.data.events import Events, TimeKind
+from salon.data.events import PROPENSITY, Events, TimeKind
 from salon.data.ids import MAX_ID_LENGTH, IdMap
 from salon.data.items import Field, Items, Users
 from salon.data.result import Sieve
@@ -84,6 +84,7 @@ def read_events(source: EventsSource, items: Items, users: Users, base: Path) ->
         DataError: The table or a column is absent, or no row could be used.
     """
     roles = [source.user, source.item, source.time, source.order, source.kind, source.value, source.text]
+    roles.append(source.propensity)
     loaded = load_table(source, list(dict.fromkeys(n for n in [*roles, *source.context] if n)), base)
     return events_of(source, loaded, items, users)
 
@@ -100,6 +101,7 @@ def events_of(source: EventsSource, loaded: Loaded, items: Items, users: Users) 
     times, time_kind = _times(source, frame, sieve)
     kinds, kind_names = _kinds(source, frame, sieve)
     values = _values(source, frame, sieve)
+    chances = _propensities(source, frame, sieve)
     kept = np.flatnonzero(sieve.kept)
     _check_any(len(kept), len(sieve.ids), source.shown_name, sieve)
     grown = add_users(users, [str(sieve.ids[i]) for i in kept])
@@ -115,7 +117,8 @@ def events_of(source: EventsSource, loaded: Loaded, items: Items, users: Users) 
         kind_names,
         shown,
         _reviews(source, frame, kept),
-        {name: _context(frame[name], kept) for name in source.context},
+        {name: _context(frame[name], kept) for name in source.context}
+        | {name: column[kept] for name, column in chances.items()},
     )
     return events, grown, sieve, notes
 
@@ -301,6 +304,17 @@ def _values(source: EventsSource, frame: pl.DataFrame, sieve: Sieve) -> FloatArr
     if not source.kind:
         sieve.drop(~bad & np.isnan(values), f"{source.value!r} is missing")
     return values
+
+
+def _propensities(source: EventsSource, frame: pl.DataFrame, sieve: Sieve) -> dict[str, FloatArray]:
+    """The column of chances, NaN where a cell is empty or no chance; nothing without such a column."""
+    if not source.propensity:
+        return {}
+    column = frame[source.propensity]
+    values, bad = as_numbers(column)
+    bad |= np.isfinite(values) & ((values <= 0) | (values > 1))
+    sieve.mask(bad, f"{source.propensity!r} is not a chance above 0 and up to 1", lambda i: cell(column, i))
+    return {PROPENSITY: np.where(bad, np.nan, values)}
 
 
 def _reviews(source: EventsSource, frame: pl.DataFrame, kept: IntArray) -> tuple[str | None, ...] | None:

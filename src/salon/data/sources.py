@@ -180,6 +180,8 @@ class EventsSource(TableSource, Weighing):
     """Column with an explicit value, such as a rating."""
     text: str = ""
     """Column with what the person wrote about the item, such as a review."""
+    propensity: str = ""
+    """Column with the chance (0 < p <= 1) with which the item was shown, as the policy that showed it logged it."""
     context: Columns = ()
     """Further columns to keep, such as the device."""
 
@@ -191,6 +193,8 @@ class EventsSource(TableSource, Weighing):
             raise ValueError("`positive`, `negative` and `shown` name kinds, but no column is set as `kind`")
         if not self.value and (self.like is not None or self.dislike is not None):
             raise ValueError("`like` and `dislike` are thresholds of values, but no column is set as `value`")
+        if self.propensity and "propensity" in self.context:
+            raise ValueError("the column 'propensity' is named under `context`; `propensity` keeps it already")
         if self.separators:
             raise ValueError("`separators` belong to the sections [items] and [users]")
         return self
