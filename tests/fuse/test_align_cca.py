@@ -134,5 +134,11 @@ def test_bad_input_is_named() -> None:
     other = Features(features["text"].vectors, features["text"].present, "other-encoder")
     with pytest.raises(FingerprintError, match="other-encoder"):
         cca.transform(FeatureSet({"text": other}))
+    failed = CCA()
     with pytest.raises(DataError, match="at least two modalities"):
-        CCA().fit(features.only(["text"]))
+        failed.fit(features.only(["text"]))
+    assert not failed.is_fitted
+    before = cca.transform(features)["text"].vectors
+    with pytest.raises(DataError, match="at least two modalities"):
+        cca.fit(features.only(["text"]))
+    assert np.array_equal(cca.transform(features)["text"].vectors, before)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from itertools import permutations
+from typing import Self
 
 import numpy as np
 from pydantic import Field
 
 from salon.arrays import unit_rows
+from salon.data import Events
 from salon.encode.base import Features, FeatureSet
 from salon.errors import DataError
 from salon.fuse.align_report import reciprocal_ranks
@@ -31,9 +33,36 @@ class AlignSettings(CentreSettings):
 
 
 class Aligner(Layout):
-    """Base: maps every modality into one space. A subclass writes `fit`, `dim` and `_mapped`."""
+    """Base: maps every modality into one space. A subclass writes `_learn`, `dim` and `_mapped`."""
 
     settings: AlignSettings
+
+    def fit(
+        self, features: FeatureSet, events: Events | None = None, *, rng: np.random.Generator | None = None
+    ) -> Self:
+        """Learns the maps; an aligner whose fit fails is what it was before.
+
+        Raises:
+            DataError: There is one modality only, or too few items have two of them.
+            SettingError: The settings ask for modalities or events that are not there.
+        """
+        known = dict(vars(self))
+        try:
+            chosen = self._chosen(features)
+            self._layout(chosen)
+            rows, present = self._rows(chosen)
+            self._learn(rows, present, events, np.random.default_rng(0) if rng is None else rng)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(known)
+            raise
+        return self
+
+    @abstractmethod
+    def _learn(
+        self, rows: list[FloatArray], present: BoolArray, events: Events | None, rng: np.random.Generator
+    ) -> None:
+        """Learns from (n, d) rows per modality, centred and of unit length, and which are there, (n, modalities)."""
 
     @property
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations, pairwise
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -11,7 +11,6 @@ from scipy import linalg
 
 from salon.arrays import unit_rows
 from salon.data import Events
-from salon.encode.base import FeatureSet
 from salon.fuse.align import Aligner, AlignSettings, held_out, pair_score
 from salon.fuse.simple import principal_axes
 from salon.types import BoolArray, FloatArray
@@ -67,22 +66,12 @@ class CCA(Aligner):
         """Numbers per vector; fewer than asked for where no more directions correlate."""
         return len(self.correlations_)
 
-    def fit(
-        self, features: FeatureSet, events: Events | None = None, *, rng: np.random.Generator | None = None
-    ) -> Self:
-        """Learns the maps; needs some items with two modalities.
-
-        Raises:
-            DataError: There is one modality only, or no two share two items.
-        """
-        rng = np.random.default_rng(0) if rng is None else rng
-        features = self._chosen(features)
-        self._layout(features)
-        rows, present = self._rows(features)
+    def _learn(
+        self, rows: list[FloatArray], present: BoolArray, events: Events | None, rng: np.random.Generator
+    ) -> None:
         self._check_pairs(present)
         self.reg_ = self._choose(rows, present, rng) if self.settings.reg is None else self.settings.reg
         self._take(_moments(rows, present, self.settings.axes), self.reg_)
-        return self
 
     def _choose(self, rows: list[FloatArray], present: BoolArray, rng: np.random.Generator) -> float:
         """The penalty that finds held-out items best; the middle one where there are too few to say."""

@@ -15,7 +15,6 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from salon.data import Events
-from salon.encode.base import FeatureSet
 from salon.errors import SettingError
 from salon.fuse.align import Aligner, AlignSettings, held_out, pair_score
 from salon.fuse.collaborative import collaborative_features
@@ -85,8 +84,9 @@ class Contrastive(NetworkComponent, Aligner):
     adversarial: a network learns to tell the modality of each vector and the heads to mislead it, both in every step;
     it looks at items with one modality too.
 
-    Training stops when held-out items are no longer found better; their share is not learned from. The adversary
-    by itself makes modalities alike as a whole; which sentence belongs to which picture it cannot know.
+    `losses_`, `scores_` and `best_epoch_` (from 1) tell how it went. Training stops when held-out items are no longer
+    found better; their share is not learned from. The adversary by itself makes modalities alike as a whole; which
+    sentence belongs to which picture it cannot know.
 
     Source: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021; the
     consistency of Goel et al., "CyCLIP", NeurIPS 2022; the adversary of Ganin et al., "Domain-Adversarial Training
@@ -104,19 +104,9 @@ class Contrastive(NetworkComponent, Aligner):
         """Numbers per vector of the common space."""
         return self.settings.dim
 
-    def fit(
-        self, features: FeatureSet, events: Events | None = None, *, rng: np.random.Generator | None = None
-    ) -> Self:
-        """Trains the heads; `losses_`, `scores_` and `best_epoch_` (from 1) tell how it went.
-
-        Raises:
-            DataError: No two modalities share two items, where a loss needs that.
-            SettingError: The collaborative space is asked for without events, or the device is not there.
-        """
-        rng = np.random.default_rng(0) if rng is None else rng
-        features = self._chosen(features)
-        self._layout(features)
-        rows, present = self._rows(features)
+    def _learn(
+        self, rows: list[FloatArray], present: BoolArray, events: Events | None, rng: np.random.Generator
+    ) -> None:
         if self.settings.needs_pairs:
             self._check_pairs(present)
         share = self.settings.share if self.settings.needs_pairs else 0.0
@@ -125,14 +115,13 @@ class Contrastive(NetworkComponent, Aligner):
             learn, judge = np.arange(len(present)), judge[:0]
         self.events_dim_ = 0
         if self.settings.events:
-            target = self._collaborative(features, events)
+            target = self._collaborative(events, len(present))
             self.events_dim_ = target.shape[1]
             rows, present = [*rows, target], np.column_stack([present, target.any(axis=1)])
         wanted = 1 if self.settings.adversarial else 2
         learn = learn[present[learn].sum(axis=1) >= wanted]
         self.network_, history = self._trained(rows, present, learn, judge, rng)
         self.losses_, self.scores_, self.best_epoch_ = history.losses, history.scores, history.best_epoch
-        return self
 
     def _trained(
         self, rows: list[FloatArray], present: BoolArray, learn: Any, judge: Any, rng: np.random.Generator
@@ -153,10 +142,10 @@ class Contrastive(NetworkComponent, Aligner):
         looked: Callable[[], float] | None = score if len(judge) else None
         return network, train(network, batches, self.settings, rng=rng, score=looked)
 
-    def _collaborative(self, features: FeatureSet, events: Events | None) -> FloatArray:
+    def _collaborative(self, events: Events | None, n_items: int) -> FloatArray:
         if events is None or not (events.weights > 0).any():
             raise SettingError(f"events = {self.settings.events}, but there are none.", hint="Set events to 0.")
-        return collaborative_features(events, features.n_items, self.settings.dim).vectors
+        return collaborative_features(events, n_items, self.settings.dim).vectors
 
     def _network(self) -> AlignNetwork:
         return AlignNetwork(self.dims_, self.events_dim_, self.settings)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
 from scipy import linalg
 
 from salon.data import Events
-from salon.encode.base import Features, FeatureSet
+from salon.encode.base import Features
 from salon.errors import DataError, SettingError, did_you_mean
 from salon.fuse.align import Aligner, AlignSettings
 from salon.fuse.collaborative import EVENTS, collaborative_features
@@ -33,6 +33,8 @@ class RidgeMapSettings(AlignSettings):
 class RidgeMap(Aligner):
     """Every modality is mapped linearly to the vectors of a pivot modality, with a ridge penalty.
 
+    `regs_` and `errors_` (squared error as a share of the variance, items left out in turn) tell how it went.
+
     B = argmin |Y - X B|^2 + lambda |B|^2 on the items that have both, X and Y centred. The common space is that of
     the leading principal axes of the pivot (or the collaborative vectors); the pivot itself is mapped by them alone.
     The penalty of every map has the least error when each item is left out in turn, which needs one decomposition.
@@ -54,20 +56,11 @@ class RidgeMap(Aligner):
         """Numbers per vector: as asked for, or what the pivot has."""
         return int(self.maps_.shape[1])
 
-    def fit(
-        self, features: FeatureSet, events: Events | None = None, *, rng: np.random.Generator | None = None
-    ) -> Self:
-        """Learns the maps. `regs_` and `errors_` (share of the variance left, items left out) tell how it went.
-
-        Raises:
-            SettingError: The pivot is no modality, or it is "events" and there are none.
-            DataError: There is nothing to align, or a modality shares no two items with the pivot.
-        """
-        features = self._chosen(features)
-        self._layout(features)
-        rows, present = self._rows(features)
-        pivot = self._pivot(features)
-        target, axes = self._target(pivot, features, events, rows)
+    def _learn(
+        self, rows: list[FloatArray], present: BoolArray, events: Events | None, rng: np.random.Generator
+    ) -> None:
+        pivot = self._pivot(present)
+        target, axes = self._target(pivot, rows, present, events)
         found = []
         for place, name in enumerate(self.names_):
             if name == pivot:
@@ -81,29 +74,27 @@ class RidgeMap(Aligner):
         self.maps_ = np.concatenate([one.map for one in found]).astype(np.float32)
         self.offsets_ = np.array([one.offset for one in found], np.float32)
         self.pivot_, self.regs_, self.errors_ = pivot, [one.reg for one in found], [one.error for one in found]
-        return self
 
-    def _pivot(self, features: FeatureSet) -> str:
+    def _pivot(self, present: BoolArray) -> str:
         """The pivot that was set, or the modality that most items have."""
-        pivot = self.settings.pivot or max(features, key=lambda name: int(features[name].present.sum()))
+        pivot = self.settings.pivot or self.names_[int(present.sum(axis=0).argmax())]
         if pivot not in (*self.names_, EVENTS):
-            raise SettingError(f"There is no modality {pivot!r} to map to.", hint=did_you_mean(pivot, features))
+            raise SettingError(f"There is no modality {pivot!r} to map to.", hint=did_you_mean(pivot, self.names_))
         if pivot != EVENTS and len(self.names_) < 2:
             raise DataError(f"Only {self.names_} can be aligned.", hint="Encode at least two modalities.")
         return pivot
 
     def _target(
-        self, pivot: str, features: FeatureSet, events: Events | None, rows: list[FloatArray]
+        self, pivot: str, rows: list[FloatArray], present: BoolArray, events: Events | None
     ) -> tuple[Features, FloatArray]:
         """What is mapped to, (n, dim), and the axes that make it of the pivot's rows; none for events."""
         if pivot == EVENTS and EVENTS not in self.names_:
             if events is None or not (events.weights > 0).any():
                 raise SettingError("The pivot is 'events', but there are none.", hint="Set pivot to a modality.")
-            return collaborative_features(events, features.n_items, self.settings.dim), np.zeros((0, 0))
-        there = features[pivot].present
-        own = rows[self._place(pivot)]
-        axes = principal_axes(own[there], self.settings.dim)[0]
-        return Features(np.asarray(own @ axes, np.float32), there), axes
+            return collaborative_features(events, len(present), self.settings.dim), np.zeros((0, 0))
+        place = self._place(pivot)
+        axes = principal_axes(rows[place][present[:, place]], self.settings.dim)[0]
+        return Features(np.asarray(rows[place] @ axes, np.float32), present[:, place]), axes
 
     def _check_shared(self, name: str, pivot: str, both: BoolArray) -> None:
         if both.sum() < 2:
