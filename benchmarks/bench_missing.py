@@ -247,7 +247,8 @@ def accuracy(parts: dict[float, list], model: str, what: str) -> list[str]:
         texts = []
         for found in parts.values():
             means = [float(np.nanmean(part[f"{model}|{label}|{what}"])) for part in found]
-            texts.append(f"{np.mean(means):.4f} ± {np.std(means, ddof=min(1, len(means) - 1)):.4f}")
+            spread = f" ± {np.std(means, ddof=1):.4f}" if len(means) > 1 else ""
+            texts.append(f"{np.mean(means):.4f}{spread}")
         lines.append(f"| {label} | " + " | ".join(texts) + " |")
     seeds = {(i, s): sum(f"{model}|{i}|all" in part for part in parts[s]) for i in IMPUTERS for s in parts}
     pairs = [pair for pair, count in seeds.items() if count]
