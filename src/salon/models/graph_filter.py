@@ -31,6 +31,8 @@ GRIDS: dict[str, tuple[float, ...]] = {
 }
 MEDIA_GRIDS = {"1": tuple(2.0**i for i in range(-9, 3)), "2": (0.0, *(2.0**i for i in range(-8, 3)))}
 """The first power is never 0, so that items without actions are reached."""
+EXPONENTS = (0.35, 0.5)
+"""Of the popularity that clicks are divided by; the search tries both beside the given one."""
 GAIN, ROUNDS = 1e-3, 4
 
 
@@ -44,7 +46,7 @@ class MediaGraphFilterSettings(Settings):
     rank: int = Field(default=64, ge=1)
     """Eigenvectors of the ideal low-pass part."""
     item_exponent: float = Field(default=0.5, ge=0, le=1)
-    """The clicks are divided by the popularity of the item to this power."""
+    """The clicks are divided by the popularity of the item to this power; the search tries others too."""
     neighbours: int = Field(default=10, ge=1)
     """Neighbours per item in a content graph."""
     robust: bool = False
@@ -61,7 +63,8 @@ class MediaGraphFilter(Recommender):
 
         score(x) = x (a_1 P + a_2 P^2 + a_3 P^3 + g U U^T + sum_m (b_m1 S_m + b_m2 S_m^2))
 
-    The coefficients are chosen by coordinate search on held-out questions: the given ones, or a tenth of every history.
+    The coefficients and e are chosen by coordinate search on held-out questions: the given ones, or a tenth of every
+    history.
     An item in no graph gets -inf, and so does everything for a history of such items alone.
     """
 
@@ -83,7 +86,7 @@ class MediaGraphFilter(Recommender):
         names = [name for name, features in items.items() if features.present.any()]
         graphs = [self._content(items[name]) for name in names]
         queries = data.queries(data.active_users())
-        weights, about = self._start(names), {}
+        weights, about, exponent = self._start(names), {}, self.settings.item_exponent
         if self.settings.search:
             asked, train = validation, queries
             if asked is None:
@@ -92,10 +95,13 @@ class MediaGraphFilter(Recommender):
                 asked = Holdout(train, targets_of(queries, chosen, data.n_items))
             asked = asked_only(asked, np.ones(data.n_items, bool), rng)
             if len(asked):
-                parts = self._parts(train, data.n_items, rng)
-                weights, best = _climb(_Questions(asked, parts, dict(zip(names, graphs, strict=True))), weights)
-                about = {"ndcg": best}
-        graph, basis = self._parts(queries, data.n_items, rng)
+                media, found = dict(zip(names, graphs, strict=True)), []
+                for power in sorted({exponent, *EXPONENTS}):
+                    parts = self._parts(train, data.n_items, power, rng)
+                    found.append((*_climb(_Questions(asked, parts, media), weights), power))
+                weights, best, exponent = max(found, key=lambda one: one[1])
+                about = {"ndcg": best, "item_exponent": exponent}
+        graph, basis = self._parts(queries, data.n_items, exponent, rng)
         edges = np.diff(graph.indptr) + sum(np.diff(g.indptr) for g in graphs)
         empty = sparse.csr_array((0, data.n_items), dtype=np.float32)
         return {
@@ -117,13 +123,15 @@ class MediaGraphFilter(Recommender):
             start[name] = value
         return start
 
-    def _parts(self, queries: Queries, n_items: int, rng: np.random.Generator) -> tuple[sparse.csr_array, FloatArray]:
+    def _parts(
+        self, queries: Queries, n_items: int, exponent: float, rng: np.random.Generator
+    ) -> tuple[sparse.csr_array, FloatArray]:
         """P (items, items) sparse and U (items, rank)."""
         rows = sparse.csr_array(ones_like(queries.positives(n_items)), dtype=np.float64)
         if not rows.nnz:
             raise DataError("There are no positive actions to learn from.", hint="Give events with a weight above 0.")
         smooth = scale_rows(rows, power_or_zero(np.asarray(rows.sum(axis=1)), -0.5))
-        smooth = scale_columns(smooth, power_or_zero(np.asarray(rows.sum(axis=0)), -self.settings.item_exponent))
+        smooth = scale_columns(smooth, power_or_zero(np.asarray(rows.sum(axis=0)), -exponent))
         basis = leading(smooth, self.settings.rank, rng)
         largest = float(((smooth @ basis[:, 0].astype(np.float64)) ** 2).sum())
         return gram(smooth, smooth, self.settings.k) * np.float32(1 / largest), basis
