@@ -36,9 +36,9 @@ from salon.quality_alignment import worded
 
 Made = Callable[[], Aligner]
 FILMS: dict[str, list[Made]] = {
-    "cca": [lambda: CCA(reg=3.0), lambda: CCA(reg=10.0), lambda: CCA(reg=30.0)],
+    "cca": [lambda: CCA(reg=3.0), lambda: CCA(reg=10.0)],
     "ridgemap": [RidgeMap, lambda: RidgeMap(pivot="image")],
-    "contrastive": [lambda: Contrastive(dropout=0.5), lambda: Contrastive(dropout=0.7)],
+    "contrastive": [Contrastive, lambda: Contrastive(dropout=0.7, temperature=0.2)],
 }
 ARTISTS: dict[str, list[Made]] = FILMS | {"ridgemap": [RidgeMap]}
 FEW: dict[str, list[Made]] = {

@@ -56,8 +56,6 @@ class ContrastiveSettings(AlignSettings, TrainingSettings):
     """Share of the items with two modalities that training is stopped by; 0 runs all epochs."""
     batch_size: int = Field(512, ge=2)
     """Items per step; the others of a step are the negatives."""
-    learning_rate: float = Field(3e-4, gt=0)
-    """Step size of Adam."""
     weight_decay: float = Field(1e-2, ge=0)
     """Decoupled weight decay (AdamW)."""
 
@@ -254,11 +252,8 @@ def _disagreement(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _head(size: int, settings: ContrastiveSettings) -> nn.Module:
+    """Rows that are centred need no offset, and one drawn at random would part the modalities from the start."""
+    last = nn.Linear(settings.hidden or size, settings.dim, bias=not settings.centre)
     if not settings.hidden:
-        return nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(size, settings.dim))
-    return nn.Sequential(
-        nn.Dropout(settings.dropout),
-        nn.Linear(size, settings.hidden),
-        nn.GELU(),
-        nn.Linear(settings.hidden, settings.dim),
-    )
+        return nn.Sequential(nn.Dropout(settings.dropout), last)
+    return nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(size, settings.hidden), nn.GELU(), last)
