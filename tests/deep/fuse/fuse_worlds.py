@@ -12,7 +12,7 @@ from salon.metrics import auc
 from salon.types import FloatArray, IntArray
 
 N_ITEMS, N_USERS, LIKES = 240, 80, 16
-QUICK = {"dim": 32, "reduce": 0, "device": "cpu", "learning_rate": 2e-3}
+QUICK = {"dim": 16, "reduce": 0, "device": "cpu", "learning_rate": 5e-3, "history": 8, "epochs": 15}
 """Settings under which these worlds are learned in seconds."""
 
 

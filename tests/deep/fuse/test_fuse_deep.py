@@ -34,17 +34,18 @@ def fitted(cls, world, *, events=True, **more):
 
 @pytest.mark.parametrize("cls", [Dense, Gated, Bilinear, CrossAttention, Transformer])
 def test_a_taste_for_combinations_is_learned(cls, xor):
-    assert xor.auc(fitted(cls, xor, epochs=30).transform(xor.features)) > 0.9
+    assert xor.auc(fitted(cls, xor).transform(xor.features)) > 0.9
 
 
-@pytest.mark.parametrize("cls", [Sum, SoftWeights])
-def test_adding_cannot_learn_a_taste_for_combinations(cls, xor):
-    assert xor.auc(fitted(cls, xor, epochs=10).transform(xor.features)) < 0.65
+@pytest.mark.parametrize(("cls", "more"), [(Sum, {}), (SoftWeights, {"per": "catalogue"})])
+def test_adding_cannot_learn_a_taste_for_combinations(cls, more, xor):
+    """Weights per item can, in part: they are products of what the modalities say."""
+    assert xor.auc(fitted(cls, xor, epochs=3, **more).transform(xor.features)) < 0.65
 
 
 @pytest.mark.parametrize("per", ["item", "catalogue"])
 def test_weights_go_to_the_modality_that_people_go_by(per, one):
-    fuser = fitted(SoftWeights, one, per=per, epochs=25)
+    fuser = fitted(SoftWeights, one, per=per, learning_rate=2e-2, epochs=10)
     found = modality_weights(fuser, one.features)
     assert found.method == "learned"
     assert found.overall()["text"] > 0.6
@@ -53,7 +54,7 @@ def test_weights_go_to_the_modality_that_people_go_by(per, one):
 
 
 def test_hiding_a_modality_shows_what_it_counts_where_a_fuser_has_no_weights(one):
-    found = modality_weights(fitted(Dense, one, epochs=15), one.features)
+    found = modality_weights(fitted(Dense, one, epochs=8), one.features)
     assert found.method == "occlusion"
     assert found.overall()["text"] > 0.6
 
@@ -63,7 +64,7 @@ def test_order_over_steps_is_learned_where_the_mean_says_nothing():
     assert world.auc(fitted(Recurrent, world, steps=6).transform(world.features)) > 0.95
     means = {n: f.vectors.reshape(len(f), 6, -1).mean(axis=1) for n, f in world.features.items()}
     pooled = FeatureSet({n: Features(v, np.ones(len(v), bool), f"mean-{n}") for n, v in means.items()})
-    fuser = Dense(**QUICK, epochs=10).fit(pooled, world.events, rng=np.random.default_rng(0))
+    fuser = Dense(**{**QUICK, "epochs": 5}).fit(pooled, world.events, rng=np.random.default_rng(0))
     assert world.auc(fuser.transform(pooled)) < 0.65
 
 
@@ -83,7 +84,7 @@ def twins(rng):
 def test_balance_keeps_the_weaker_modality_from_starving():
     world = World(0, twins)
     text = world.features.only(["text"])
-    common = {"modality_dropout": 0.0, "reconstruction": 0.0, "epochs": 12, "patience": 0}
+    common = {"modality_dropout": 0.0, "reconstruction": 0.0, "epochs": 6, "patience": 0}
     without, with_it = (fitted(Dense, world, balance=b, **common) for b in (0.0, 1.0))
     assert world.auc(with_it.transform(text)) > world.auc(without.transform(text)) + 0.02
     assert world.auc(with_it.transform(world.features)) > 0.95
@@ -91,7 +92,7 @@ def test_balance_keeps_the_weaker_modality_from_starving():
 
 def test_balance_weights_say_which_modality_is_left_alone():
     world = World(0, twins)
-    common = {"modality_dropout": 0.0, "reconstruction": 0.0, "epochs": 12, "patience": 0, "balance": 1.0}
+    common = {"modality_dropout": 0.0, "reconstruction": 0.0, "epochs": 6, "patience": 0, "balance": 1.0}
     for_text, for_image = (fitted(Dense, world, balance_weights={name: 0.0}, **common) for name in ("image", "text"))
     text = world.features.only(["text"])
     assert world.auc(for_text.transform(text)) > world.auc(for_image.transform(text))
@@ -111,7 +112,8 @@ def test_separate_encoders_agree_when_asked_to():
     world = World(0, twins)
 
     def cosine(agreement):
-        fuser = fitted(Sum, world, encoders="separate", agreement=agreement, epochs=10, patience=0)
+        apart = {"modality_dropout": 0.0, "balance": 0.0, "encoders": "separate"}
+        fuser = fitted(Sum, world, agreement=agreement, epochs=4, patience=0, **apart)
         text, image = (fuser.transform(world.features.only([n]))["fused"].vectors for n in ("text", "image"))
         return float((text * image).sum(axis=1).mean())
 
@@ -125,7 +127,7 @@ def test_values_under_the_mask_change_nothing(one):
     clean = FeatureSet({**one.features, "text": text.hide(gone)})
     dirty = FeatureSet({**one.features, "text": garbage})
     vectors = [
-        Gated(**QUICK, epochs=3).fit(f, one.events, rng=np.random.default_rng(0)).transform(f)["fused"].vectors
+        Gated(**{**QUICK, "epochs": 1}).fit(f, one.events, rng=np.random.default_rng(0)).transform(f)["fused"].vectors
         for f in (clean, dirty)
     ]
     assert np.array_equal(*vectors)
@@ -147,7 +149,7 @@ def test_an_item_without_any_modality_stays_masked_and_new_items_are_joined(one)
 
 def test_one_modality_alone_is_enough(one):
     text = one.features.only(["text"])
-    fuser = Transformer(**QUICK, epochs=3).fit(text, one.events, rng=np.random.default_rng(0))
+    fuser = Transformer(**{**QUICK, "epochs": 1}).fit(text, one.events, rng=np.random.default_rng(0))
     assert fuser.transform(text)["fused"].present.all()
     np.testing.assert_allclose(fuser.item_weights(text), 1)
 
@@ -155,7 +157,7 @@ def test_one_modality_alone_is_enough(one):
 def test_a_modality_that_no_item_has_is_no_obstacle(one):
     empty = Features(np.zeros((240, 5), np.float32), np.zeros(240, bool), "empty")
     features = FeatureSet({**one.features, "audio": empty})
-    fuser = Gated(**QUICK, epochs=2).fit(features, one.events, rng=np.random.default_rng(0))
+    fuser = Gated(**{**QUICK, "epochs": 1}).fit(features, one.events, rng=np.random.default_rng(0))
     assert not fuser.item_weights(features)[:, 2].any()
 
 
