@@ -69,8 +69,8 @@ class Answers:
         active = np.flatnonzero(np.diff(rows.indptr))
         rows, users = sparse.csr_array(rows[active]), users[active]
         keys, place, counts = np.unique(history_keys(rows), return_inverse=True, return_counts=True)
-        merged = np.zeros((len(keys), users.shape[1]))
-        np.add.at(merged, place.ravel(), users)
+        owners = sparse.csr_array((np.ones(len(users)), (place.ravel(), np.arange(len(users)))))
+        merged = owners @ users
         fold = _fold(history_means(rows, items, placed), users, np.diff(rows.indptr))
         return cls(keys, (merged / counts[:, None]).astype(np.float32), items, placed, fold)
 

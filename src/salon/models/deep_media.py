@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 
 from salon.arrays import unit_rows
 from salon.encode.base import Features, FeatureSet
@@ -58,5 +59,6 @@ def _leading(centred: FloatArray, width: int) -> FloatArray:
     """(n, at most width): the coordinates along the directions of largest variance, PCA without a copy of the mean."""
     if centred.shape[1] <= width:
         return centred
-    values, directions = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
-    return np.asarray(centred @ directions[:, np.argsort(-values)[:width]].astype(np.float32))
+    last = centred.shape[1] - 1
+    _, directions = scipy.linalg.eigh(centred.T @ centred, subset_by_index=[last - width + 1, last])
+    return np.asarray(centred @ directions[:, ::-1], np.float32)

@@ -113,10 +113,10 @@ def as_column(mask: BoolArray) -> Tensor:
 def pair_scores(users: Tensor, items: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """(n,) scores of the liked and (n, k) of the others, from all vectors and a batch of rows."""
     who, liked, others = batch
-    people = users.index_select(0, who)
-    wanted = (people * items.index_select(0, liked)).sum(dim=1)
-    rest = items.index_select(0, others.flatten()).view(*others.shape, -1)
-    return wanted, (rest @ people.unsqueeze(2)).squeeze(2)
+    things = torch.cat([liked[:, None], others], dim=1)
+    rows = items.index_select(0, things.flatten()).view(*things.shape, -1)
+    scores = (rows @ users.index_select(0, who).unsqueeze(2)).squeeze(2)
+    return scores[:, 0], scores[:, 1:]
 
 
 def pair_loss(users: Tensor, items: Tensor, batch: Batch) -> Tensor:
@@ -127,9 +127,8 @@ def pair_loss(users: Tensor, items: Tensor, batch: Batch) -> Tensor:
 def squared(users: Tensor, items: Tensor, batch: Batch) -> Tensor:
     """Half the mean squared length of the rows that a batch names, summed over its three kinds."""
     who, liked, others = batch
-    total = users.index_select(0, who).pow(2).sum() + items.index_select(0, liked).pow(2).sum()
-    if others.dim() == 2 and others.shape[1]:
-        total = total + items.index_select(0, others[:, 0]).pow(2).sum()
+    things = torch.cat([liked, others[:, 0]]) if others.dim() == 2 and others.shape[1] else liked
+    total = users.index_select(0, who).pow(2).sum() + items.index_select(0, things).pow(2).sum()
     return total / (2 * len(who))
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy import sparse
 
-from salon.arrays import block_size, blocks, top_k
+from salon.arrays import block_size, blocks
 from salon.data import Holdout
 from salon.metrics import hit_matrix, ndcg, relevant_counts
 from salon.models.deep_answers import Answers
 from salon.models.rows import ones_like
-from salon.types import BoolArray
+from salon.types import BoolArray, FloatArray, IntArray
 
 MAX_ASKED = 2000
 """People asked at a look; of more a random sample is taken."""
@@ -59,8 +60,17 @@ class Question:
             if self.candidates is not None:
                 scores[:, ~self.candidates] = -np.inf
             targets = sparse.csr_array(self.targets[rows])
-            total += float(ndcg(hit_matrix(top_k(scores, CUT).ids, targets), relevant_counts(targets), CUT).sum())
+            total += float(ndcg(hit_matrix(_first(scores), targets), relevant_counts(targets), CUT).sum())
         return total / self.targets.shape[0]
+
+
+def _first(scores: FloatArray) -> IntArray:
+    """(n, at most 20) columns of the largest scores, -1 for those that are -inf; several times faster than `top_k`.
+
+    Equal scores come in any order, which `top_k` does not allow itself.
+    """
+    values, ids = torch.topk(torch.from_numpy(scores), min(CUT, scores.shape[1]), dim=1)
+    return np.where(values.numpy() == -np.inf, -1, ids.numpy())
 
 
 def hold_out(rows: sparse.csr_array, rng: np.random.Generator) -> tuple[sparse.csr_array, Question | None]:

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from salon.data import Holdout, Queries
+from salon.encode.base import Features, FeatureSet
 from salon.models.deep_answers import Answers, history_keys
+from salon.models.deep_media import prepared
 from salon.models.deep_question import Question, hold_out
 
 
@@ -121,3 +123,17 @@ def test_the_validation_score_is_ndcg_over_what_may_be_listed() -> None:
     assert only is not None
     assert only.score(answers) == pytest.approx((0 + 1) / 2)
     assert Question.of(Holdout(asked.queries, sparse.csr_array((3, n))), np.random.default_rng(0)) is None
+
+
+def test_wide_features_keep_their_leading_directions() -> None:
+    rng = np.random.default_rng(0)
+    vectors = (rng.standard_normal((40, 6)) * [5, 3, 1, 0.1, 0.1, 0.1] @ rng.standard_normal((6, 6))).astype(np.float32)
+    present = np.arange(40) != 7
+    (media,) = prepared(FeatureSet({"text": Features(np.where(present[:, None], vectors, 0), present)}), 3).values()
+    assert media.vectors.shape == (40, 3)
+    np.testing.assert_allclose(np.linalg.norm(media.vectors, axis=1), present, atol=1e-5)
+    centred = vectors[present] - vectors[present].mean(axis=0)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    best = left[:, :3] * sizes[:3]
+    best /= np.linalg.norm(best, axis=1, keepdims=True)
+    np.testing.assert_allclose(media.vectors[present] @ media.vectors[present].T, best @ best.T, atol=1e-4)
