@@ -81,7 +81,7 @@ def content_of(modality: Modality, root: Path | None, value: Any) -> tuple[bytes
     if modality.is_path(str(value)):
         path = media_value(modality, root, value)
         with open_source(path, DEFAULT_LIMITS) as stream:
-            return hashlib.file_digest(stream, "sha256").digest(), path
+            return hashlib.file_digest(stream, "sha256").digest(), path  # type: ignore[arg-type]
     raw = value.tobytes() if isinstance(value, np.ndarray) else str(value).encode(errors="surrogatepass")
     return hashlib.sha256(raw).digest(), value
 
