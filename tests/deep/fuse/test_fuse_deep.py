@@ -34,7 +34,7 @@ def fitted(cls, world, *, events=True, **more):
 
 @pytest.mark.parametrize("cls", [Dense, Gated, Bilinear, CrossAttention, Transformer])
 def test_a_taste_for_combinations_is_learned(cls, xor):
-    assert xor.auc(fitted(cls, xor).transform(xor.features)) > 0.9
+    assert xor.auc(fitted(cls, xor, epochs=6).transform(xor.features)) > 0.9
 
 
 @pytest.mark.parametrize(("cls", "more"), [(Sum, {}), (SoftWeights, {"per": "catalogue"})])
@@ -61,7 +61,7 @@ def test_hiding_a_modality_shows_what_it_counts_where_a_fuser_has_no_weights(one
 
 def test_order_over_steps_is_learned_where_the_mean_says_nothing():
     world = World(0, order_speaks)
-    assert world.auc(fitted(Recurrent, world, steps=6).transform(world.features)) > 0.95
+    assert world.auc(fitted(Recurrent, world, steps=6, epochs=8).transform(world.features)) > 0.95
     means = {n: f.vectors.reshape(len(f), 6, -1).mean(axis=1) for n, f in world.features.items()}
     pooled = FeatureSet({n: Features(v, np.ones(len(v), bool), f"mean-{n}") for n, v in means.items()})
     fuser = Dense(**{**QUICK, "epochs": 5}).fit(pooled, world.events, rng=np.random.default_rng(0))
