@@ -2,13 +2,13 @@
 
     python benchmarks/bench_fusion.py --splits SPLITS --shops examples/movies.toml --out benchmarks/fusion.md
 
-Sets: the fixed splits of `bench_splits.py` (Last.fm, MovieLens-100K, Amazon Industrial; protocols "random" and "cold")
-and catalogue files, from raw media, split at random and by cold items (seed 0). A fuser learns from the training events
-and the vectors, the model from the training events and what the fuser gives: `linear` with settings searched on the
-validation questions within a counted budget, `contentknn` with its defaults. The test is asked once. A fuser that draws
-random numbers is fitted with every seed; the mean over seeds is given with their standard deviation. p: paired sign-flip
-test over users of nDCG@20 against `none` (all modalities, kept apart) with the same model, adjusted by Holm within a
-table.
+Sets: the fixed splits of `bench_splits.py` (Last.fm, MovieLens-100K, Amazon Industrial; protocols "random" and
+"cold") and catalogue files, from raw media, split at random and by cold items (seed 0). A fuser learns from the
+training events and the vectors, the model from the training events and what the fuser gives: `linear` with settings
+searched on the validation questions within a counted budget, `contentknn` with its defaults. The test is asked once.
+A fuser that draws random numbers is fitted with every seed; the mean over seeds is given with their standard
+deviation. p: paired sign-flip test over users of nDCG@20 against `none` (all modalities, kept apart) with the same
+model, adjusted by Holm within a table.
 
 The control replaces the vectors of every modality by random ones with the same shape and mask: what a row loses against
 `none` is what the content says, and what `control` keeps is what a model gets from clicks alone.
