@@ -91,6 +91,31 @@ def split_by(data: Dataset, protocol: str, seed: int) -> Split:
     return PROTOCOLS[protocol](data, seed)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A split, and the joined features made of the media and of its training events alone."""
+
+    split: Split
+    features: FeatureSet
+
+
+def prepared(
+    pipeline: Pipeline,
+    *,
+    protocol: str = "random",
+    seed: int = 0,
+    split: Split | None = None,
+    progress: Progress | None = None,
+) -> Prepared:
+    """What models are fitted and judged on; arguments as for `judge`."""
+    if pipeline.encoded is None:
+        pipeline.encode(progress)
+    parts = split or (given_split(pipeline) if protocol == GIVEN else split_by(pipeline.dataset, protocol, seed))
+    raw = pipeline.features_for(parts.train, rng=seed)
+    fuser = pipeline.shop.fuser().fit(raw, parts.train.events, rng=np.random.default_rng(seed))
+    return Prepared(parts, fuser.transform(raw))
+
+
 def judge(
     pipeline: Pipeline,
     models: Sequence[str | Mapping[str, Any]],
@@ -116,11 +141,8 @@ def judge(
     contestants = dict(map(_model, models))
     if len(contestants) < len(models):
         raise SettingError("A model is named twice.", hint=f"The models: {', '.join(_model(m)[0] for m in models)}.")
-    if pipeline.encoded is None:
-        pipeline.encode(progress)
-    parts = split or (given_split(pipeline) if protocol == GIVEN else split_by(pipeline.dataset, protocol, seed))
-    raw = pipeline.features_for(parts.train, rng=seed)
-    features = pipeline.shop.fuser().fit(raw, parts.train.events, rng=np.random.default_rng(seed)).transform(raw)
+    ready = prepared(pipeline, protocol=protocol, seed=seed, split=split, progress=progress)
+    parts, features = ready.split, ready.features
     costs = {}
     for number, (name, model) in enumerate(contestants.items()):
         if progress:

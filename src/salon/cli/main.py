@@ -27,6 +27,7 @@ VERBS = {
     "fusion": "fusion_verbs:fusion",
     "evaluate": "judge_verbs:evaluate",
     "compare": "judge_verbs:compare",
+    "tune": "tune_verbs:tune",
     "list": "list_verbs:list_components",
 }
 """Verb to module and function; a module is imported only when one of its verbs is called, or for the help of all."""

@@ -9,7 +9,7 @@ so a missing picture is left out, not taken for a zero, and the weights of what 
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -21,7 +21,7 @@ from salon.data import Dataset, Holdout, Queries
 from salon.encode.base import Features, FeatureSet
 from salon.errors import FingerprintError, SettingError, did_you_mean
 from salon.models.additive import action_weights
-from salon.models.base import Contributions, Recommender
+from salon.models.base import Contributions, Grid, Recommender
 from salon.models.rows import query_rows
 from salon.types import BoolArray, FloatArray, IntArray
 
@@ -51,6 +51,7 @@ class ContentKNN(Recommender):
     handles_cold_items = True
     handles_cold_users = True
     settings: ContentKNNSettings
+    grid: ClassVar[Grid] = {"match": ("mean", "max"), "weighted": (False, True)}
 
     def _fit(
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None

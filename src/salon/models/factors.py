@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -24,7 +24,7 @@ from salon.data import Dataset, Holdout, Queries
 from salon.data.queries import merge_repeats
 from salon.encode.base import FeatureSet
 from salon.errors import DataError
-from salon.models.base import RatingPredictor, VectorRecommender
+from salon.models.base import Grid, RatingPredictor, VectorRecommender
 from salon.models.rows import answerable, query_rows, touched_columns, training_rows
 from salon.types import BoolArray, FloatArray, IntArray
 
@@ -121,6 +121,7 @@ class ImplicitALS(VectorRecommender):
 
     handles_cold_users = True
     settings: ImplicitALSSettings
+    grid: ClassVar[Grid] = {"dim": (32, 64, 128), "reg": (3.0, 30.0, 100.0), "alpha": (3.0, 10.0, 30.0)}
 
     def _fit(
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
@@ -178,6 +179,7 @@ class ImplicitBPR(VectorRecommender):
 
     handles_cold_users = True
     settings: ImplicitBPRSettings
+    grid: ClassVar[Grid] = {"dim": (32, 64, 128), "lr": (0.005, 0.01, 0.05), "reg": (0.005, 0.02, 0.1)}
 
     def _fit(
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
@@ -261,6 +263,7 @@ class BiasedMF(RatingPredictor):
 
     handles_cold_users = True
     settings: BiasedMFSettings
+    grid: ClassVar[Grid] = {"dim": (8, 16, 32), "reg": (0.03, 0.08, 0.2)}
 
     def _fit(
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -24,7 +24,7 @@ from salon.config import Settings
 from salon.data import Dataset, Holdout, Queries
 from salon.encode.base import FeatureSet
 from salon.models.additive import split_by_clicks
-from salon.models.base import Contributions, Recommender
+from salon.models.base import Contributions, Grid, Recommender
 from salon.models.rows import ones_like, query_rows, stored_scores, training_rows
 from salon.types import FloatArray, IntArray
 
@@ -124,6 +124,7 @@ class ItemKNN(Recommender):
 
     handles_cold_users = True
     settings: NeighbourSettings
+    grid: ClassVar[Grid] = {"k": (20, 50, 100, 200), "shrink": (0.0, 5.0, 50.0), "metric": ("cosine", "pearson")}
 
     def _fit(
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
@@ -155,6 +156,7 @@ class UserKNN(Recommender):
 
     handles_cold_users = True
     settings: NeighbourSettings
+    grid: ClassVar[Grid] = {"k": (50, 100, 200, 400), "shrink": (0.0, 5.0, 50.0), "metric": ("cosine", "pearson")}
 
     def _fit(
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None

@@ -20,6 +20,7 @@ from salon.training.checkpoint import read_checkpoint, remove_checkpoint, write_
 from salon.training.device import pick_device
 from salon.training.network import load_weights, weights_of
 from salon.training.settings import TrainingSettings
+from salon.training.watch import tell
 from salon.types import Progress
 
 Batches = Callable[[np.random.Generator], Iterable[Sequence[Any]]]
@@ -186,6 +187,8 @@ class _Runner:
             if not history.scores or found > history.best_score:
                 history.best_epoch, state.best, state.waited = state.epoch, weights_of(self.network), 0
             history.scores.append(found)
+            if settings.processes == 1:
+                tell(state.epoch, found)
         if fabric.is_global_zero:
             if self.progress:
                 told = f", validation {history.scores[-1]:.4f}" if history.scores else ""
