@@ -121,3 +121,20 @@ def test_scaling_is_multiplying_by_a_diagonal() -> None:
 def test_power_or_zero() -> None:
     assert power_or_zero(np.array([4.0, 0, -1]), -0.5).tolist() == [0.5, 0, 0]
     assert power_or_zero(np.array([4, 0]), 0).tolist() == [1, 0]
+
+
+def test_a_row_at_the_mean_has_no_direction() -> None:
+    rng = np.random.default_rng(0)
+    one = (100 + rng.standard_normal(50)).astype(np.float32)
+    same = np.tile(one, (7, 1))
+    assert not centred_unit_rows(same, np.ones(7, bool)).any()
+    assert not centred_unit_rows(same[:1], np.ones(1, bool), one.astype(np.float64)).any()
+    other = np.concatenate([same, same[:1] + 1])
+    assert np.linalg.norm(centred_unit_rows(other, np.ones(8, bool)), axis=1) == pytest.approx(np.ones(8), abs=1e-5)
+
+
+def test_what_is_not_a_number_is_not_taken_for_zero() -> None:
+    rows = unit_rows(np.array([[3.0, 4.0], [np.nan, 1.0], [0.0, 0.0]]))
+    assert rows[0] == pytest.approx([0.6, 0.8])
+    assert np.isnan(rows[1]).all()
+    assert not rows[2].any()

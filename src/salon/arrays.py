@@ -9,6 +9,9 @@ from scipy import sparse
 
 from salon.types import MISSING_ID, BoolArray, FloatArray, IntArray, TopK
 
+ROUNDING = 1e-6
+"""Parts of the largest number of a row below which differences are rounding of float32."""
+
 
 def top_k(scores: FloatArray, k: int) -> TopK:
     """The `k` largest scores per row, largest first; equal scores by the smaller column.
@@ -53,10 +56,10 @@ def _largest(scores: FloatArray, k: int) -> IntArray:
 
 
 def unit_rows(matrix: FloatArray) -> FloatArray:
-    """Rows of length 1 (L2); rows of length 0 stay 0. (n, d) float in, (n, d) float32 out."""
+    """Rows of length 1 (L2); rows of length 0 stay 0, NaN stays NaN. (n, d) float in, (n, d) float32 out."""
     matrix = np.asarray(matrix, dtype=np.float32)
     norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
+    return np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms != 0)
 
 
 def centred_unit_rows(vectors: FloatArray, present: BoolArray, mean: FloatArray | None = None) -> FloatArray:
@@ -72,8 +75,12 @@ def centred_unit_rows(vectors: FloatArray, present: BoolArray, mean: FloatArray 
     """
     vectors = np.asarray(vectors, dtype=np.float32)
     if mean is None:
-        mean = vectors[present].mean(axis=0) if present.any() else np.zeros(vectors.shape[1], np.float32)
+        mean = vectors[present].mean(axis=0, dtype=np.float64) if present.any() else np.zeros(vectors.shape[1])
+    mean = np.asarray(mean, dtype=np.float32)
     centred = np.where(present[:, None], vectors - mean, np.float32(0))
+    # what is left of a row at the mean is rounding, not a direction
+    size = np.abs(vectors).max(axis=1, initial=0)
+    centred[np.abs(centred).max(axis=1, initial=0) <= ROUNDING * size] = 0
     return unit_rows(centred)
 
 

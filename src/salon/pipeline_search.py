@@ -185,7 +185,11 @@ def _cosines(vector: FloatArray, features: Features, *, centre: bool) -> FloatAr
     """(items,) cosines with one query; centred on the mean of the items where vectors share a large common part."""
     if not centre:
         return unit_rows(features.vectors) @ unit_rows(vector)[0]
-    mean = features.vectors[features.present].mean(axis=0) if features.present.any() else np.zeros(features.dim)
+    mean = (
+        features.vectors[features.present].mean(axis=0, dtype=np.float64)
+        if features.present.any()
+        else np.zeros(features.dim)
+    )
     return centred_unit_rows(features.vectors, features.present, mean) @ unit_rows(vector - mean)[0]
 
 

@@ -40,7 +40,9 @@ class Layout(Fuser):
             raise DataError("There are no features to join.", hint="Encode at least one modality.")
         parts = list(features.values())
         centres = [
-            f.vectors[f.present].mean(axis=0) if self.settings.centre and f.present.any() else np.zeros(f.dim)
+            f.vectors[f.present].mean(axis=0, dtype=np.float64)
+            if self.settings.centre and f.present.any()
+            else np.zeros(f.dim)
             for f in parts
         ]
         self.dims_, self.fingerprints_ = [f.dim for f in parts], [f.fingerprint for f in parts]

@@ -36,7 +36,9 @@ class Media:
     def of(cls, items: FeatureSet) -> Media:
         """The media of a catalogue; modalities that no item has are left out."""
         there = {name: f for name, f in items.items() if f.present.any()}
-        centres = {name: f.vectors[f.present].mean(axis=0).astype(np.float32) for name, f in there.items()}
+        centres = {
+            name: f.vectors[f.present].mean(axis=0, dtype=np.float64).astype(np.float32) for name, f in there.items()
+        }
         rows = {name: centred_unit_rows(f.vectors, f.present, centres[name]) for name, f in there.items()}
         return cls(rows, centres, {name: f.fingerprint for name, f in there.items()})
 

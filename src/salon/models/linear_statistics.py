@@ -176,7 +176,8 @@ def _ordered_sparse(
     pairs = np.cumsum(np.diff(bounds).astype(np.float64) ** 2)
     piece = (pairs // (MANY_PAIRS / 5)).astype(np.int64)
     for number in np.unique(piece):
-        rows, columns, values = [], [], ([], [])
+        rows, columns = [], []
+        values: tuple[list[FloatArray], list[FloatArray]] = ([], [])
         for query in np.flatnonzero((piece == number) & (np.diff(bounds) > 1)):
             span = slice(bounds[query], bounds[query + 1])
             for kept, terms in zip(values, _terms(weights[span], reach), strict=True):
