@@ -32,9 +32,7 @@ def list_components(
             )
         _one(kind, name, json)
         return
-    found = {
-        k: {n: _line(k, n) for n in registry.names(k)} for k in registry.KINDS if kind in ("", k)
-    }
+    found = {k: {n: _line(k, n) for n in registry.names(k)} for k in registry.KINDS if kind in ("", k)}
     if not emit(found, json):
         for k, components in found.items():
             table(PLURALS.get(k, f"{k}s"), ["name", "what it is"], list(components.items()))
