@@ -15,12 +15,10 @@ know different items are not on one scale: where many items lack a modality, "sc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import rankdata
 
 from salon.config import Settings
 from salon.data import Dataset, Holdout, Queries
@@ -28,11 +26,10 @@ from salon.encode.base import FeatureSet
 from salon.errors import SettingError, did_you_mean
 from salon.models.base import Recommender
 from salon.models.decision_stack import hold_out, stacked
+from salon.models.joining import Combined, learned_sum, rank_shares, standardised, weighted_mean
 from salon.registry import create
 from salon.types import BoolArray, FloatArray
 
-PREFIX = "model_."
-"""Before the number of an inner model and the names of what it learned, in a saved state."""
 TIE = 1e-3
 """What a whole rank is worth beside a vote."""
 
@@ -54,7 +51,7 @@ class DecisionSettings(Settings):
     """Items that a model votes for, of those that are not in the history."""
 
 
-class Decision(Recommender):
+class Decision(Combined):
     """One model per modality, their answers joined by ranks, scores, votes or learned weights."""
 
     needs_features = True
@@ -62,7 +59,6 @@ class Decision(Recommender):
     handles_cold_users = True
     settings: DecisionSettings
     names_: list[str]
-    models_: list[Recommender]
     weights_: FloatArray
     bias_: FloatArray
 
@@ -99,11 +95,11 @@ class Decision(Recommender):
     def _models(self, data: Dataset, items: FeatureSet, seeds: Any, validation: Holdout | None) -> list[Recommender]:
         """One fitted model per modality."""
         return [
-            self._model().fit(data, items.only([name]), rng=int(seed), validation=validation)
-            for name, seed in zip(items, seeds, strict=True)
+            self._blank(number).fit(data, items.only([name]), rng=int(seed), validation=validation)
+            for number, (name, seed) in enumerate(zip(items, seeds, strict=True))
         ]
 
-    def _model(self) -> Recommender:
+    def _blank(self, number: int) -> Recommender:
         model: Recommender = create("model", self.settings.model, self.settings.inner)
         return model
 
@@ -112,73 +108,15 @@ class Decision(Recommender):
         join = self.settings.join
         if join in ("score", "stack"):
             standard = [standardised(part) for part in scores]
-            return self._sum(standard) if join == "stack" else self._mean(standard)
-        ranks = self._mean([rank_shares(part) for part in scores])
+            if join == "stack":
+                return learned_sum(standard, self.weights_, self.bias_)
+            return weighted_mean(standard, self.weights_)
+        ranks = weighted_mean([rank_shares(part) for part in scores], self.weights_)
         if join == "rank":
             return ranks
         seen = queries.seen(self.n_items_).toarray() > 0
         votes = [np.where(np.isfinite(part), _votes(part, seen, self.settings.top), -np.inf) for part in scores]
-        return self._mean(votes) + np.float32(TIE) * ranks
-
-    def _mean(self, parts: list[FloatArray]) -> FloatArray:
-        """The weighted mean over the models that can score an item, -inf where none can."""
-        total, weight = np.zeros((2, *parts[0].shape), np.float32)
-        for share, part in zip(self.weights_, parts, strict=True):
-            able = np.isfinite(part)
-            total += share * np.where(able, part, np.float32(0))
-            weight += share * able
-        return np.divide(total, weight, out=np.full_like(total, -np.inf), where=weight > 0)
-
-    def _sum(self, parts: list[FloatArray]) -> FloatArray:
-        """The learned sum over the models that can score an item, -inf where none can."""
-        total = np.zeros(parts[0].shape, np.float32)
-        some: BoolArray = np.zeros(total.shape, bool)
-        for weight, bias, part in zip(self.weights_, self.bias_, parts, strict=True):
-            able = np.isfinite(part)
-            total += np.where(able, weight * np.where(able, part, 0) + bias, np.float32(0))
-            some |= able
-        return np.where(some, total, np.float32(-np.inf))
-
-    # -- saving ------------------------------------------------------------------------------------------------------
-
-    def state(self) -> dict[str, Any]:
-        """Everything learned, what the inner models learned under their numbers."""
-        plain = super().state()
-        models = plain.pop("models_", [])
-        inner = {f"{PREFIX}{i}.{name}": value for i, m in enumerate(models) for name, value in m.state().items()}
-        return plain | inner
-
-    def restore(self, state: Mapping[str, Any]) -> Self:
-        """Takes back what `state` gave, or whole models under the name "models_"."""
-        super().restore({name: value for name, value in state.items() if not name.startswith(PREFIX)})
-        inner: dict[int, dict[str, Any]] = {}
-        for name, value in state.items():
-            if name.startswith(PREFIX):
-                number, _, attribute = name.removeprefix(PREFIX).partition(".")
-                inner.setdefault(int(number), {})[attribute] = value
-        if inner:
-            self.models_ = [self._model().restore(inner[number]) for number in sorted(inner)]
-        return self
-
-
-def rank_shares(scores: FloatArray) -> FloatArray:
-    """(n, items) float32: rank among the finite scores of the row over their number, so 1 is the best; ties share
-    their mean rank; -inf stays."""
-    able = np.isfinite(scores)
-    ranks = rankdata(scores, axis=1) - (~able).sum(axis=1, keepdims=True)
-    shares = ranks / np.maximum(able.sum(axis=1, keepdims=True), 1)
-    return np.where(able, shares, -np.inf).astype(np.float32)
-
-
-def standardised(scores: FloatArray) -> FloatArray:
-    """(n, items) float32: minus the mean, over the standard deviation of the finite scores of the row; -inf stays."""
-    able = np.isfinite(scores)
-    count = np.maximum(able.sum(axis=1, keepdims=True), 1)
-    values = np.where(able, scores, 0).astype(np.float64)
-    centred = np.where(able, values - values.sum(axis=1, keepdims=True) / count, 0)
-    spread = np.sqrt(np.square(centred).sum(axis=1, keepdims=True) / count)
-    even = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-9)
-    return np.where(able, even, -np.inf).astype(np.float32)
+        return weighted_mean(votes, self.weights_) + np.float32(TIE) * ranks
 
 
 def _votes(scores: FloatArray, seen: BoolArray, top: int) -> FloatArray:
