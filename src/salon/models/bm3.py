@@ -18,8 +18,12 @@ from salon.models.deep_network import Material, MediaNetwork, PairNetwork, linea
 class BM3Settings(MediaSettings):
     """Settings of `BM3`."""
 
-    reg: float = Field(1e-3, ge=0)
+    reg: float = Field(1e-4, ge=0)
     """Weight of the squared vectors of a batch."""
+    batch_size: int = Field(2048, ge=1)
+    """Pairs per step."""
+    learning_rate: float = Field(5e-3, gt=0)
+    """Step size of Adam."""
     layers: int = Field(1, ge=0, le=8)
     """Steps over the graph of likes."""
     dropout: float = Field(0.3, ge=0, lt=1)
@@ -41,7 +45,7 @@ class BM3(DeepRecommender):
 
     needs_features = True
     settings: BM3Settings
-    grid: ClassVar[Grid] = {"layers": (1, 2), "dropout": (0.3, 0.5), "reg": (1e-3, 1e-2)}
+    grid: ClassVar[Grid] = {"layers": (1, 2), "dropout": (0.3, 0.5), "batch_size": (1024, 2048)}
 
     def _network(self, material: Material) -> PairNetwork:
         return BM3Network(material, self.settings)

@@ -29,7 +29,7 @@ class BPRMF(DeepRecommender):
     """
 
     settings: BPRMFSettings
-    grid: ClassVar[Grid] = {"reg": (1e-3, 1e-2, 3e-2), "learning_rate": (2e-3, 5e-3)}
+    grid: ClassVar[Grid] = {"reg": (1e-3, 1e-2), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
 
     def _network(self, material: Material) -> PairNetwork:
         return BPRMFNetwork(material, self.settings)

@@ -113,10 +113,10 @@ def as_column(mask: BoolArray) -> Tensor:
 def pair_scores(users: Tensor, items: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """(n,) scores of the liked and (n, k) of the others, from all vectors and a batch of rows."""
     who, liked, others = batch
-    things = torch.cat([liked[:, None], others], dim=1)
-    rows = items.index_select(0, things.flatten()).view(*things.shape, -1)
-    scores = (rows @ users.index_select(0, who).unsqueeze(2)).squeeze(2)
-    return scores[:, 0], scores[:, 1:]
+    people = users.index_select(0, who)
+    # one column at a time: on a processor less than half of the time of one batched product
+    wanted, *rest = ((people * items.index_select(0, rows)).sum(dim=1) for rows in (liked, *others.unbind(dim=1)))
+    return wanted, torch.stack(rest, dim=1)
 
 
 def pair_loss(users: Tensor, items: Tensor, batch: Batch) -> Tensor:

@@ -65,7 +65,7 @@ class Freedom(DeepRecommender):
     handles_cold_items = True
     views = 0.2
     settings: FreedomSettings
-    grid: ClassVar[Grid] = {"drop": (0.8, 0.9), "media_weight": (0.0, 1e-3), "reg": (1e-4, 1e-2)}
+    grid: ClassVar[Grid] = {"drop": (0.8, 0.9), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
 
     def _network(self, material: Material) -> PairNetwork:
         return FreedomNetwork(material, self.settings)

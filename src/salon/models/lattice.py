@@ -56,7 +56,7 @@ class Lattice(DeepRecommender):
     handles_cold_items = True
     views = 0.5
     settings: LatticeSettings
-    grid: ClassVar[Grid] = {"k": (10, 20), "keep": (0.7, 0.9), "reg": (1e-4, 1e-2)}
+    grid: ClassVar[Grid] = {"keep": (0.7, 0.9), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
 
     def _network(self, material: Material) -> PairNetwork:
         return LatticeNetwork(material, self.settings)

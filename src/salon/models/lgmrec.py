@@ -68,7 +68,7 @@ class LGMRec(DeepRecommender):
     handles_cold_items = True
     views = 0.5
     settings: LGMRecSettings
-    grid: ClassVar[Grid] = {"hyperedges": (4, 32), "hyper_weight": (0.2, 0.5), "media_layers": (1, 2)}
+    grid: ClassVar[Grid] = {"hyperedges": (4, 32), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
 
     def _network(self, material: Material) -> PairNetwork:
         return LGMRecNetwork(material, self.settings)

@@ -30,7 +30,7 @@ class LightGCN(DeepRecommender):
     """
 
     settings: LightGCNSettings
-    grid: ClassVar[Grid] = {"layers": (2, 3), "reg": (1e-4, 1e-2), "learning_rate": (2e-3, 5e-3)}
+    grid: ClassVar[Grid] = {"layers": (2, 3), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
 
     def _network(self, material: Material) -> PairNetwork:
         return LightGCNNetwork(material, self.settings)

@@ -58,7 +58,7 @@ class MGCN(DeepRecommender):
     handles_cold_items = True
     views = 0.6
     settings: MGCNSettings
-    grid: ClassVar[Grid] = {"contrast_weight": (1e-3, 1e-2, 1e-1), "layers": (2, 3), "reg": (1e-4, 1e-3)}
+    grid: ClassVar[Grid] = {"contrast_weight": (1e-2, 1e-1), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
 
     def _network(self, material: Material) -> PairNetwork:
         return MGCNNetwork(material, self.settings)

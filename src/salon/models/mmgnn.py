@@ -53,7 +53,7 @@ class MultimodalGNN(DeepRecommender):
     handles_cold_items = True
     views = 0.6
     settings: MultimodalGNNSettings
-    grid: ClassVar[Grid] = {"layers": (2, 3), "exchange": (0.25, 0.5, 1.0), "k": (10, 20)}
+    grid: ClassVar[Grid] = {"exchange": (0.5, 1.0), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
 
     def _network(self, material: Material) -> PairNetwork:
         return MultimodalGNNNetwork(material, self.settings)

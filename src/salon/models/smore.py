@@ -45,7 +45,7 @@ class SMORE(DeepRecommender):
     handles_cold_items = True
     views = 0.8
     settings: SMORESettings
-    grid: ClassVar[Grid] = {"contrast_weight": (1e-2, 3e-2), "layers": (2, 3, 4), "k": (10, 20)}
+    grid: ClassVar[Grid] = {"contrast_weight": (1e-2, 3e-2), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
 
     def _network(self, material: Material) -> PairNetwork:
         return SMORENetwork(material, self.settings)

@@ -43,7 +43,7 @@ class VBPR(DeepRecommender):
     needs_features = True
     handles_cold_items = True
     settings: VBPRSettings
-    grid: ClassVar[Grid] = {"reg": (1e-3, 1e-2, 1e-1), "learning_rate": (2e-3, 5e-3)}
+    grid: ClassVar[Grid] = {"reg": (1e-2, 1e-1), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
 
     def _network(self, material: Material) -> PairNetwork:
         return VBPRNetwork(material, self.settings)

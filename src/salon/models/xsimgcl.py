@@ -45,7 +45,11 @@ class XSimGCL(DeepRecommender):
     """
 
     settings: XSimGCLSettings
-    grid: ClassVar[Grid] = {"contrast_weight": (0.05, 0.1, 0.2), "noise": (0.1, 0.2), "layers": (2, 3)}
+    grid: ClassVar[Grid] = {
+        "contrast_weight": (0.05, 0.1, 0.2),
+        "learning_rate": (5e-3, 2e-2),
+        "batch_size": (2048, 8192),
+    }
 
     def _network(self, material: Material) -> PairNetwork:
         if self.settings.contrast_layer > self.settings.layers:

@@ -8,7 +8,10 @@ import numpy as np
 from scipy import sparse
 
 from salon.errors import DataError
-from salon.types import FloatArray, IntArray
+from salon.types import BoolArray, FloatArray, IntArray
+
+MARKED = 1 << 26
+"""Largest users x items for which every pair has a mark in memory; beyond, pairs are searched for in a sorted list."""
 
 
 def shuffled(n: int, size: int, rng: np.random.Generator, *, drop_single: bool = False) -> Iterator[IntArray]:
@@ -43,6 +46,10 @@ class Negatives:
         self._items = matrix.shape[1]
         rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
         self._codes = rows * self._items + matrix.indices
+        self._marks: BoolArray | None = None
+        if matrix.shape[0] * self._items <= MARKED:
+            self._marks = np.zeros(matrix.shape[0] * self._items, bool)
+            self._marks[self._codes] = True
         counts = np.bincount(matrix.indices, minlength=self._items).astype(np.float64)
         weights = np.where(counts > 0, counts**power, 0.0)
         if not weights.sum():
@@ -68,7 +75,9 @@ class Negatives:
         places = np.searchsorted(self._cumulative, rng.random(count), side="right")
         return np.minimum(places, self._items - 1)
 
-    def _is_positive(self, users: IntArray, items: IntArray) -> IntArray:
+    def _is_positive(self, users: IntArray, items: IntArray) -> BoolArray:
         codes = users * self._items + items
+        if self._marks is not None:
+            return self._marks[codes]
         places = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
         return self._codes[places] == codes

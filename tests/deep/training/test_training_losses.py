@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from salon.errors import DataError
-from salon.training import losses
+from salon.training import batches, losses
 from salon.training.batches import Negatives, shuffled
 
 
@@ -95,3 +95,12 @@ def test_negatives_are_never_positive_and_follow_popularity() -> None:
     assert np.allclose(np.exp(popular.log_q), dense.sum(0) / dense.sum(), atol=1e-6)
     with pytest.raises(DataError, match="no positive actions"):
         Negatives(sparse.csr_array((3, 4)))
+
+
+def test_negatives_are_the_same_with_marks_in_memory_and_with_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    positives = sparse.csr_array((rng.random((30, 20)) < 0.5).astype(np.float32))
+    users = rng.integers(0, 30, 200)
+    marked = Negatives(positives).draw(users, 3, np.random.default_rng(1))
+    monkeypatch.setattr(batches, "MARKED", 0)
+    np.testing.assert_array_equal(Negatives(positives).draw(users, 3, np.random.default_rng(1)), marked)
