@@ -89,6 +89,7 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "ease": "salon.models.ease:EASE",
         "linear": "salon.models.linear:Linear",
         "decision": "salon.models.decision:Decision",
+        "ensemble": "salon.models.ensemble:Ensemble",
         "bprmf": "salon.models.bprmf:BPRMF [torch]",
         "lightgcn": "salon.models.lightgcn:LightGCN [torch]",
         "xsimgcl": "salon.models.xsimgcl:XSimGCL [torch]",
@@ -101,6 +102,10 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "lgmrec": "salon.models.lgmrec:LGMRec [torch]",
         "alpharec": "salon.models.alpharec:AlphaRec [torch]",
         "mmgnn": "salon.models.mmgnn:MultimodalGNN [torch]",
+        "gru4rec": "salon.models.gru4rec:GRU4Rec [torch]",
+        "sasrec": "salon.models.sasrec:SASRec [torch]",
+        "mediasasrec": "salon.models.mediasasrec:MediaSASRec [torch]",
+        "mmrnn": "salon.models.mmrnn:MultimodalRNN [torch]",
     },
     "index": {
         "exact": "salon.index.exact:ExactIndex",
