@@ -27,7 +27,12 @@ from salon.registry import create
 MODELS = ("bprmf", "lightgcn", "xsimgcl", "vbpr", "freedom", "bm3", "lattice", "mgcn", "smore", "lgmrec", "alpharec")
 MODELS += ("mmgnn",)
 SETS = ("lastfm", "ml100k", "amzind")
-SETTINGS: dict[tuple[str, str], dict] = {}
+SETTINGS: dict[tuple[str, str], dict] = {
+    ("lightgcn", "amzind"): {"batch_size": 2048, "learning_rate": 0.005, "negatives": 1},
+    ("freedom", "ml100k"): {"batch_size": 4096, "learning_rate": 0.005, "patience": 3},
+    ("bm3", "ml100k"): {"batch_size": 4096, "learning_rate": 0.01, "reg": 0.001},
+    ("bm3", "amzind"): {"batch_size": 1024},
+}
 """(model, set) -> settings chosen on validation."""
 PEERS = {  # MMRec: R@20, N@20, CPU seconds of the chosen fit
     ("lastfm", "lightgcn"): (0.4235, 0.3068, 92.4),
