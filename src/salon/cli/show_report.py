@@ -6,7 +6,7 @@ from salon.cli.show import out
 from salon.evaluate.table import terminal
 from salon.evaluate.values import Report
 
-WIDE, MIDDLE = 140, 100
+WIDE, MIDDLE = 155, 112
 """Columns of a window from which on all metrics, or all costs, are shown."""
 
 

@@ -17,13 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-from salon.data import Dataset, Holdout
+from salon.data import Dataset, Holdout, Queries
 from salon.encode.base import FeatureSet
 from salon.evaluate.values import Cost
 from salon.models.base import Recommender
 
 CLEAR = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
+ASKED = 100
+PATIENCE = 1.0
 
 
 def measure_fit(
@@ -42,6 +44,26 @@ def measure_fit(
     after = None if before is None else _resident_mb("VmHWM")
     peak = None if before is None or after is None else max(0.0, after - before)
     return Cost(cpu_seconds=cpu, wall_seconds=wall, peak_mb=peak)
+
+
+def measure_latency(model: Recommender, queries: Queries, k: int) -> tuple[float | None, float | None]:
+    """Median and 99th percentile of the wall milliseconds that single queries take, one after the other.
+
+    Up to `ASKED` queries spread over those given, after one that does not count; fewer where `PATIENCE` seconds are up.
+    """
+    rows = np.unique(np.linspace(0, len(queries) - 1, min(ASKED, len(queries))).astype(np.int64))
+    if not len(queries):
+        return None, None
+    model.recommend(queries.take(rows[:1]), k)
+    times: list[float] = []
+    for row in rows:
+        began = time.perf_counter()
+        model.recommend(queries.take(np.array([row])), k)
+        times.append(1000 * (time.perf_counter() - began))
+        if sum(times) > 1000 * PATIENCE:
+            break
+    p50, p99 = np.percentile(times, [50, 99], method="inverted_cdf")
+    return float(p50), float(p99)
 
 
 def _reset_peak() -> bool:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from salon.evaluate.names import label, number
+from salon.evaluate.names import label, number, sort_sign
 from salon.evaluate.svg import CARD, INK, LINE, MUTED, SERIES, Canvas
 from salon.evaluate.values import Measured, ModelResult, Report
 
@@ -125,10 +125,25 @@ def accuracy_against_cost(report: Report, width: float) -> Markup | None:
     axes.xaxis.set_major_locator(LogLocator(numticks=7 if width >= WIDE else 5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
+    front = pareto(x, [sort_sign(main) * (m.metrics[main].mean or 0.0) for m in shown])
+    axes.step(
+        [x[i] for i in front] + [axes.get_xlim()[1]],
+        [shown[i].metrics[main].mean or 0.0 for i in [*front, front[-1]]],
+        where="post", color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)),
+    )  # fmt: skip
     _points(canvas, axes, report, shown, x, [m.metrics[main] for m in shown])
     axes.text(0, 1.0, label(main), transform=axes.transAxes, va="bottom", fontsize=12.5, color=INK, weight="bold")
     _caption(axes, canvas, f"{what} (logarithmic)")
     return canvas.svg(f"{label(main)} against {what}")
+
+
+def pareto(costs: Sequence[float], values: Sequence[float]) -> list[int]:
+    """Places of those that no other beats: dearer than another only if better; by rising cost."""
+    front: list[int] = []
+    for i in sorted(range(len(costs)), key=lambda j: (costs[j], -values[j])):
+        if not front or values[i] > values[front[-1]]:
+            front.append(i)
+    return front
 
 
 def _points(

@@ -12,6 +12,7 @@ from salon import metrics
 from salon.data import Dataset, Holdout
 from salon.encode.base import FeatureSet
 from salon.errors import DataError, SettingError, did_you_mean
+from salon.evaluate.cost import measure_latency
 from salon.evaluate.names import sort_sign
 from salon.evaluate.significance import compare, measure
 from salon.evaluate.slices import FEW, slice_result, standard_slices
@@ -37,6 +38,9 @@ class Rules:
         draws: Bootstrap samples per interval.
         seed: Seed of bootstrap and sign flips.
         few: Liked items up to which a user counts as cold.
+        literature: Judge by the rule of most papers (MMRec's): items that a person liked in validation are ranked at
+            test too, although a model that saw them is right to list them. The report says so in its heading, and such
+            reports are never put together with honest ones.
     """
 
     split: str = "not stated"
@@ -46,6 +50,7 @@ class Rules:
     draws: int = 1000
     seed: int = 0
     few: int = FEW
+    literature: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,9 +113,11 @@ def evaluate(
         raise SettingError(f"There are {len(models)} models and ks {ks}.", hint="Give at least one of each.")
     if holdout.targets.shape[1] != train.n_items:
         raise DataError(f"The holdout has {holdout.targets.shape[1]} items, the training data {train.n_items}.")
+    plan = rules or Rules()
+    if plan.literature:
+        holdout = _unmasked(holdout)
     trial = Trial.of(holdout, exclude_seen=exclude_seen)
     context = Context.of(trial, train, features, ks)
-    plan = rules or Rules()
     plan = replace(plan, main=plan.main or f"ndcg@{ks[0]}")
     sign = sort_sign(plan.main)
     known = costs or {}
@@ -120,8 +127,23 @@ def evaluate(
     if plan.reference not in models:
         raise SettingError(f"There is no model {plan.reference!r}.", hint=did_you_mean(plan.reference, models))
     setting = _setting(trial, holdout, exclude_seen, ks, plan)
-    report = Report(setting, tuple(found), _comparisons(found, plan), _slices(found, trial, context, plan))
+    slices = _slices(found, trial, context, plan)
+    report = Report(setting, tuple(found), _comparisons(found, plan), slices, users=trial.queries.users)
     return replace(report, warnings=tuple(_warnings(report, trial)))
+
+
+def _unmasked(holdout: Holdout) -> Holdout:
+    """The holdout with the items of validation among the candidates.
+
+    Raises:
+        SettingError: The split masks nothing, as where the history grows by validation.
+    """
+    if holdout.exclude is None:
+        raise SettingError(
+            "This split masks no item of validation at test, so the literature's protocol is not another one.",
+            hint="It differs for random, kfold and given splits.",
+        )
+    return replace(holdout, exclude=None)
 
 
 def _main(result: ModelResult, metric: str) -> Measured:
@@ -146,7 +168,8 @@ def _result(
         errors, pooled = _rating_metrics(model, holdout)
         values |= {metric: column[trial.rows] for metric, column in errors.items()}
     measured = measure(values, np.random.default_rng(rules.seed), draws=rules.draws)
-    cost = replace(cost or Cost(), recommend_ms=ranking.ms)
+    p50, p99 = measure_latency(model, trial.queries, max(context.ks))
+    cost = replace(cost or Cost(), recommend_ms=ranking.ms, p50_ms=p50, p99_ms=p99)
     whole = {**measured, **pooled, **_list_metrics(ranking, trial, context)}
     return ModelResult(name, whole, cost, _baseline(model), values, ranking.lists)
 
@@ -223,6 +246,8 @@ def _setting(trial: Trial, holdout: Holdout, exclude_seen: bool, ks: tuple[int, 
     seen = "items of the history are not ranked" if exclude_seen else "items of the history are ranked too"
     if holdout.exclude is not None:
         seen += "; nor are further items that the split excludes per user (such as those of validation)"
+    if rules.literature:
+        seen += "; those of validation are ranked"
     return Setting(
         split=rules.split,
         candidates=all_of,
@@ -236,6 +261,7 @@ def _setting(trial: Trial, holdout: Holdout, exclude_seen: bool, ks: tuple[int, 
         n_items=n_items,
         n_candidates=n_candidates,
         draws=rules.draws,
+        rule="literature" if rules.literature else "honest",
     )
 
 

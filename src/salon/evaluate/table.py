@@ -15,7 +15,7 @@ from rich.text import Text
 
 from salon.errors import DataError
 from salon.evaluate.names import label, number, sort_sign
-from salon.evaluate.values import Comparison, Measured, Report
+from salon.evaluate.values import Comparison, Cost, Measured, Report
 
 
 def shown_metrics(report: Report) -> tuple[str, ...]:
@@ -43,12 +43,23 @@ def cell(metric: str, value: Measured | None) -> str:
     return f"{number(metric, value.mean)} ±{number(metric, (value.high - value.low) / 2)}"
 
 
+LITERATURE = "Protocol of the literature, not to be put beside other tables: items of validation are ranked at test"
+
+
+def heading(report: Report) -> str:
+    """What a table must say above itself: nothing under salon's own rules."""
+    return LITERATURE if report.setting.rule == "literature" else ""
+
+
 def rule_lines(report: Report) -> list[str]:
     """The rules of the test, one line each."""
     s = report.setting
     seeds = ", ".join(f"{name} {value}" for name, value in s.seeds.items())
+    each = " per run" if s.runs > 1 else ""
     return [
-        f"Split: {s.split}. Test: {s.n_users} users, {s.n_targets} targets.",
+        *([f"{heading(report)}."] if heading(report) else []),
+        f"Split: {s.split}. Test: {s.n_users} users, {s.n_targets} targets{each}.",
+        *([spread_line(report)] if s.runs > 1 else []),
         f"Candidates: {s.candidates}; {s.seen_rule}.",
         f"Intervals: 95 %, bootstrap over users ({s.draws} draws). Seeds: {seeds}.",
         f"Marks: ▲ ▼ better, worse than {s.reference} in {label(s.main)} (sign-flip test per user, Holm-adjusted "
@@ -56,7 +67,19 @@ def rule_lines(report: Report) -> list[str]:
     ]
 
 
-COSTS = ("fit CPU s", "peak MB", "ms/query")
+def spread_line(report: Report) -> str:
+    """How far the runs are apart, for each model."""
+    s, main = report.setting, report.setting.main
+    found = [(m.name, m.metrics[main].spread) for m in report.models]
+    told = ", ".join(f"{name} {number(main, value)}" for name, value in found if value is not None)
+    return (
+        f"{s.runs} runs: values are the means of each user's mean over the runs. Standard deviation of {label(main)} "
+        f"between runs: {told}."
+    )
+
+
+COSTS = ("fit CPU s", "peak MB", "ms/query", "p50/p99 ms")
+"""The last one is of queries asked one by one."""
 
 
 def terminal(report: Report, metrics: Sequence[str] = (), *, costs: int = len(COSTS)) -> RenderableType:
@@ -68,14 +91,15 @@ def terminal(report: Report, metrics: Sequence[str] = (), *, costs: int = len(CO
         costs: How many of `COSTS` to show, for narrow windows.
     """
     title = f"{len(report.models)} models, best first by {label(report.setting.main)}"
+    title = f"{heading(report)}.\n{title}" if heading(report) else title
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", no_wrap=True)
     table.add_column("", justify="center")
     names = tuple(metrics) or shown_metrics(report)
     for name in names:
         table.add_column(label(name), justify="right", no_wrap=True)
-    for heading in COSTS[:costs]:
-        table.add_column(heading, justify="right", no_wrap=True)
+    for column in COSTS[:costs]:
+        table.add_column(column, justify="right", no_wrap=True)
     for row in _rows(report, names):
         shown = row[: len(row) - len(COSTS) + costs]
         table.add_row(*(escape(value) for value in shown), style="bold" if row[0] == report.setting.reference else "")
@@ -96,7 +120,8 @@ def markdown(report: Report, metrics: Sequence[str] = ()) -> str:
     rows = [heads, rules, *([_plain(v) for v in row] for row in _rows(report, names))]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     notes = [*rule_lines(report), *(f"**Warning:** {line}" for line in report.warnings)]
-    return "\n".join([*lines, "", *(f"- {_plain(note)}" for note in notes)]) + "\n"
+    above = [f"**{heading(report)}**", ""] if heading(report) else []
+    return "\n".join([*above, *lines, "", *(f"- {_plain(note)}" for note in notes)]) + "\n"
 
 
 def to_json(report: Report) -> str:
@@ -122,11 +147,16 @@ def from_json(text: str) -> Report:
 def _rows(report: Report, metrics: Sequence[str]) -> list[list[str]]:
     rows = []
     for model in report.models:
-        cost = model.cost
-        costs = (None, None, None) if cost is None else (cost.cpu_seconds, cost.peak_mb, cost.recommend_ms)
+        cost = model.cost or Cost()
+        costs = map(cost_words, (cost.cpu_seconds, cost.peak_mb, cost.recommend_ms))
         values = [cell(m, model.metrics.get(m)) for m in metrics]
-        rows.append([model.name, mark(report.comparison(model.name)), *values, *map(cost_words, costs)])
+        rows.append([model.name, mark(report.comparison(model.name)), *values, *costs, latency_words(cost)])
     return rows
+
+
+def latency_words(cost: Cost) -> str:
+    """Such as "1.2 / 3.4": median and 99th percentile."""
+    return "–" if cost.p50_ms is None else f"{cost_words(cost.p50_ms)} / {cost_words(cost.p99_ms)}"
 
 
 def cost_words(value: float | None) -> str:

@@ -25,13 +25,11 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from salon import registry
-from salon.config import build
 from salon.data import Dataset, Holdout
 from salon.encode.base import FeatureSet
 from salon.errors import DataError, SalonError, SettingError
 from salon.evaluate.space import Choice, Space, all_settings, as_plain, combinations
-from salon.evaluate.tuned import Plan, Tried, Tuned, holdout_value, measure_of
+from salon.evaluate.tuned import Plan, Tried, Tuned, holdout_value, measure_of, model_of
 from salon.models.base import Recommender
 from salon.training.watch import watching
 from salon.types import Progress
@@ -100,15 +98,6 @@ class Task:
             found.update(f"{name} {one.fingerprint} {one.vectors.shape}".encode())
             found.update(one.present.tobytes())
         return found.hexdigest()[:16]
-
-
-def model_of(plan: Plan, settings: Mapping[str, Any]) -> Recommender:
-    """A new model; nothing refits on validation answers, and no checkpoint of another trial is taken up."""
-    cls = registry.resolve("model", plan.model)
-    kind = cls.settings_class()
-    fixed = {name: value for name, value in (("refit", False), ("checkpoint", "")) if name in kind.model_fields}
-    model: Recommender = cls(build(kind, {**plan.base, **settings, **fixed}, where=f"trial of {plan.model!r}"))
-    return model
 
 
 def _study(plan: Plan, folder: Path, storage: Any, task: Task) -> Any:

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from salon import metrics
+from salon import metrics, registry
+from salon.config import build
 from salon.data import Holdout
 from salon.errors import SettingError, did_you_mean
 from salon.evaluate.space import Space, as_plain
 from salon.evaluate.trial import Trial, rank
 from salon.models.base import Recommender
+from salon.types import FloatArray
 
 MEASURES = {
     "ndcg": metrics.ndcg,
@@ -106,10 +108,15 @@ class Tuned:
 
 def holdout_value(model: Recommender, holdout: Holdout, metric: str) -> float:
     """Mean of a metric such as "ndcg@10" over the people of a holdout."""
+    return float(np.mean(holdout_values(model, holdout, metric)))
+
+
+def holdout_values(model: Recommender, holdout: Holdout, metric: str) -> FloatArray:
+    """(n,) the metric of each person of a holdout with a target that can be listed."""
     measure, k = measure_of(metric)
     trial = Trial.of(holdout)
     hits = metrics.hit_matrix(rank(model, trial, k).lists.ids, trial.targets)
-    return float(np.mean(measure(hits, metrics.relevant_counts(trial.targets), k)))
+    return np.asarray(measure(hits, metrics.relevant_counts(trial.targets), k))
 
 
 def measure_of(metric: str) -> tuple[Any, int]:
@@ -122,3 +129,12 @@ def measure_of(metric: str) -> tuple[Any, int]:
     if name not in MEASURES or not cut.isdigit() or int(cut) < 1:
         raise SettingError(f"There is no metric {metric!r} to tune for.", hint=did_you_mean(name, MEASURES))
     return MEASURES[name], int(cut)
+
+
+def model_of(plan: Plan, settings: Mapping[str, Any]) -> Recommender:
+    """A new model; nothing refits on validation answers, and no checkpoint of another trial is taken up."""
+    cls = registry.resolve("model", plan.model)
+    kind = cls.settings_class()
+    fixed = {name: value for name, value in (("refit", False), ("checkpoint", "")) if name in kind.model_fields}
+    model: Recommender = cls(build(kind, {**plan.base, **settings, **fixed}, where=f"trial of {plan.model!r}"))
+    return model

@@ -3,9 +3,9 @@
 JSON, `Report.to_dict` (null = not known; arrays per user stay in memory only):
 
     {"format": 1, "setting": {split, candidates, seen_rule, main, reference, ks: [..], seeds: [..], n_users, n_targets,
-                              n_items, n_candidates, draws},
-     "models": [{"name", "baseline": name | null, "metrics": {"ndcg@10": {"mean", "low", "high", "n"}},
-                 "cost": {"cpu_seconds", "wall_seconds", "peak_mb", "recommend_ms"} | null}],
+                              n_items, n_candidates, draws, runs, rule: "honest" | "literature"},
+     "models": [{"name", "baseline": name | null, "metrics": {"ndcg@10": {"mean", "low", "high", "n", "spread"}},
+                 "cost": {"cpu_seconds", "wall_seconds", "peak_mb", "recommend_ms", "p50_ms", "p99_ms"} | null}],
      "comparisons": [{"metric", "name", "against", "difference", "low", "high", "p", "p_holm", "n"}],
      "slices": [{"name", "what", "n_users", "n_targets", "models": {name: {metric: {...}}}}],
      "baselines_present": bool, "warnings": [..]}
@@ -16,14 +16,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from salon.errors import DataError, SettingError, did_you_mean
-from salon.types import FloatArray, TopK
+from salon.types import FloatArray, IntArray, TopK
 
 FORMAT = 1
 BASELINES = ("popular", "random", "contentknn")
 """Registered names of the models without which a comparison says little."""
+Rule = Literal["honest", "literature"]
 SIGNIFICANT = 0.05
 """Adjusted p below which a difference is called resolved."""
 
@@ -37,12 +38,14 @@ class Measured:
         low: Lower end, or None.
         high: Upper end, or None.
         n: Users it is the mean of.
+        spread: Standard deviation between runs (seeds or folds) of their means; None with one run.
     """
 
     mean: float | None
     low: float | None = None
     high: float | None = None
     n: int = 0
+    spread: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,16 @@ class Cost:
         wall_seconds: Time on the clock of the fit.
         peak_mb: Largest resident memory during the fit above that before it, in MiB; None where it cannot be known.
         recommend_ms: Wall milliseconds per query of scoring all items and taking the best, in batches.
+        p50_ms: Median of the wall milliseconds of one query asked alone.
+        p99_ms: Their 99th percentile; of few queries the slowest one.
     """
 
     cpu_seconds: float | None = None
     wall_seconds: float | None = None
     peak_mb: float | None = None
     recommend_ms: float | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +158,8 @@ class Setting:
         n_items: Items of the catalogue.
         n_candidates: Items that could be ranked.
         draws: Bootstrap samples behind each interval.
+        runs: Splits or seeds whose results are put together; users and targets are then per run on average.
+        rule: "literature" where items of validation are ranked at test, as papers do; see `Rules`.
     """
 
     split: str
@@ -159,12 +168,14 @@ class Setting:
     main: str
     reference: str
     ks: tuple[int, ...]
-    seeds: Mapping[str, int]
+    seeds: Mapping[str, int | str]
     n_users: int
     n_targets: int
     n_items: int
     n_candidates: int
     draws: int
+    runs: int = 1
+    rule: Rule = "honest"
 
 
 @dataclass(frozen=True)
@@ -177,6 +188,7 @@ class Report:
         comparisons: Every other model against the reference, by the main metric.
         slices: Results on parts of the test.
         warnings: What weakens the conclusions, one line each.
+        users: (n,) the row of each user in the user table, in the order of the values per user; None after JSON.
     """
 
     setting: Setting
@@ -184,6 +196,7 @@ class Report:
     comparisons: tuple[Comparison, ...] = ()
     slices: tuple[SliceResult, ...] = ()
     warnings: tuple[str, ...] = ()
+    users: IntArray | None = field(default=None, compare=False, repr=False)
 
     @property
     def baselines_present(self) -> bool:

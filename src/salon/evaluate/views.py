@@ -10,7 +10,7 @@ from markupsafe import Markup
 from salon.evaluate import plots
 from salon.evaluate.names import about, label, number
 from salon.evaluate.svg import VARIABLES
-from salon.evaluate.table import cost_words, mark, rule_lines, shown_metrics
+from salon.evaluate.table import cost_words, heading, mark, rule_lines, shown_metrics
 from salon.evaluate.values import Comparison, Cost, Measured, Report
 
 BEYOND = ("coverage", "gini", "novelty", "popularity", "serendipity")
@@ -122,7 +122,8 @@ def verdict(report: Report) -> list[str]:
     within = "" if value.low is None or value.high is None else (
         f" (95 % interval {number(main, value.low)} to {number(main, value.high)})"
     )  # fmt: skip
-    lines = [f"{best.name} comes first: {label(main)} {number(main, value.mean)}{within}."]
+    lines = [f"{heading(report)}."] if heading(report) else []
+    lines.append(f"{best.name} comes first: {label(main)} {number(main, value.mean)}{within}.")
     if best.name != report.setting.reference:
         lines.append(_against(report.comparison(best.name), main))
     elif len(report.models) > 1:
@@ -168,8 +169,9 @@ def _grid(report: Report, metrics: Sequence[str], *, costs: bool = False, marks:
     columns = [_column(m, [model.metrics.get(m) for model in report.models]) for m in metrics]
     head = [label(m) for m in metrics]
     if costs:
-        head += ["fit, CPU s", "peak, MB", "ms / query"]
+        head += ["fit, CPU s", "peak, MB", "ms / query", "one query, ms"]
         columns += [_costs(report, f) for f in ("cpu_seconds", "peak_mb", "recommend_ms")]
+        columns.append([_latency(model.cost or Cost()) for model in report.models])
     rows = []
     for i, model in enumerate(report.models):
         sign = mark(report.comparison(model.name)) if marks else ""
@@ -191,6 +193,7 @@ def _column(metric: str, values: Sequence[Measured | None]) -> list[Cell]:
             cells.append(Cell("–"))
             continue
         note = "" if v.low is None or v.high is None else f"{number(metric, v.low)} – {number(metric, v.high)}"
+        note += "" if v.spread is None else f", sd {number(metric, v.spread)}"
         cells.append(Cell(number(metric, v.mean), note, abs(v.mean) / top, v.mean == best and len(found) > 1))
     return cells
 
@@ -198,6 +201,10 @@ def _column(metric: str, values: Sequence[Measured | None]) -> list[Cell]:
 def _costs(report: Report, name: str) -> list[Cell]:
     values = [getattr(model.cost or Cost(), name) for model in report.models]
     return [Cell(cost_words(v)) for v in values]
+
+
+def _latency(cost: Cost) -> Cell:
+    return Cell("–") if cost.p50_ms is None else Cell(cost_words(cost.p50_ms), f"p99 {cost_words(cost.p99_ms)}")
 
 
 def _slices(report: Report) -> Grid:
