@@ -157,6 +157,14 @@ def test_an_aligner_finds_pictures_by_words(make_shop: Callable[..., Path], tmp_
     assert np.isnan(pictures[[3, 24]]).all()
 
 
+def test_what_an_aligner_leaves_out_is_no_way(make_shop: Callable[..., Path], tmp_path: Path) -> None:
+    shop = make_shop(tmp_path)
+    old = '[encode]\ntext = { name = "hashing", dim = 64 }\nimage = "colour"\n'
+    shop.write_text(shop.read_text().replace(old, ALIGNED + 'modalities = ["image", "category"]\n'))
+    found = Pipeline.read(shop).fit().search({"text": "azure"}, k=1)
+    assert set(found[0].by) == {"text: same"}
+
+
 REAL = """
 [encode]
 text = "minilm"

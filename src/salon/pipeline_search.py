@@ -151,9 +151,9 @@ class Searcher:
             return "same", _cosines(vector, features, centre=part.modality is not Modality.TEXT)
         if space_of(features.fingerprint) == part.encoder.space:
             return "shared", _cosines(vector, features, centre=False)
-        aligned = self._aligned
-        if self.fuser is not None and other.modality not in TABLES and {part.name, name} <= set(aligned):
-            return "aligned", _cosines(self.fuser.align(part.name, vector), aligned[name], centre=False)
+        fuser = self.fuser
+        if fuser is not None and other.modality not in TABLES and {part.name, name} <= set(fuser.aligned):
+            return "aligned", _cosines(fuser.align(part.name, vector), self._aligned[name], centre=False)
         return self._by_words(part, vector, features, other, raw)
 
     def _by_words(
