@@ -17,7 +17,17 @@ from salon.evaluate.names import sort_sign
 from salon.evaluate.significance import compare, measure
 from salon.evaluate.slices import FEW, slice_result, standard_slices
 from salon.evaluate.trial import Ranking, Trial, popular_lists, rank
-from salon.evaluate.values import BASELINES, Comparison, Cost, Measured, ModelResult, Report, Setting, SliceResult
+from salon.evaluate.values import (
+    BASELINES,
+    RESAMPLING,
+    Comparison,
+    Cost,
+    Measured,
+    ModelResult,
+    Report,
+    Setting,
+    SliceResult,
+)
 from salon.models.base import RatingPredictor, Recommender
 from salon.registry import name_of
 from salon.types import FloatArray, IntArray
@@ -255,7 +265,7 @@ def _setting(trial: Trial, holdout: Holdout, exclude_seen: bool, ks: tuple[int, 
         main=rules.main,
         reference=rules.reference,
         ks=ks,
-        seeds={**rules.seeds, "bootstrap and sign flips": rules.seed},
+        seeds={**rules.seeds, RESAMPLING: rules.seed},
         n_users=len(trial.rows),
         n_targets=int(trial.targets.nnz),
         n_items=n_items,

@@ -15,8 +15,11 @@ import numpy as np
 from salon.errors import DataError, SettingError
 from salon.evaluate.names import sort_sign
 from salon.evaluate.significance import compare, measure
-from salon.evaluate.values import Comparison, Cost, Measured, ModelResult, Report, Setting, SliceResult
+from salon.evaluate.values import RESAMPLING, Comparison, Cost, Measured, ModelResult, Report, Setting, SliceResult
 from salon.types import FloatArray, IntArray
+
+SEED = 0
+"""Of the bootstrap and the sign flips over all runs."""
 
 
 def combine(reports: Sequence[Report], *, reference: str = "") -> Report:
@@ -94,7 +97,7 @@ def _model(name: str, reports: Sequence[Report], places: Sequence[IntArray], n: 
     per_user = {
         metric: mean_per_user([one.per_user[metric] for one in results], places, n) for metric in results[0].per_user
     }
-    means = measure(per_user, np.random.default_rng(0), draws=draws)
+    means = measure(per_user, np.random.default_rng(SEED), draws=draws)
     pooled = {metric: _mean([one.metrics[metric] for one in results]) for metric in results[0].metrics}
     whole = {
         metric: replace(means[metric], spread=value.spread) if metric in means else value
@@ -126,7 +129,7 @@ def _cost(costs: Sequence[Cost | None]) -> Cost | None:
 
 def _comparisons(found: Sequence[ModelResult], reference: str, main: str) -> tuple[Comparison, ...]:
     per_user = {m.name: m.per_user[main] for m in found}
-    return compare(per_user, reference, main, np.random.default_rng(0))
+    return compare(per_user, reference, main, np.random.default_rng(SEED))
 
 
 def _slices(reports: Sequence[Report]) -> tuple[SliceResult, ...]:
@@ -152,6 +155,7 @@ def _setting(reports: Sequence[Report], reference: str) -> Setting:
     users, targets, candidates = (
         round(float(np.mean([getattr(s, f) for s in settings]))) for f in ("n_users", "n_targets", "n_candidates")
     )
+    seeds[RESAMPLING] = SEED
     return replace(
         settings[0], reference=reference, seeds=seeds, n_users=users, n_targets=targets, n_candidates=candidates,
         runs=len(reports),

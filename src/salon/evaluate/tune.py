@@ -36,6 +36,8 @@ from salon.types import Progress
 
 WHOLE = 60
 """Spaces of up to so many combinations are tried whole."""
+LOOKS = 3
+"""Validation scores of a trial before it may be stopped."""
 STARTUP = 4
 """Trials that run to their end before any is stopped early."""
 
@@ -202,7 +204,7 @@ class _Search:
         value: float | None = None
         state = TrialState.COMPLETE
         try:
-            with watching(lambda epoch, score: _stop_if_behind(trial, epoch, score)):
+            with watching(_StopIfBehind(trial)):
                 value = self.task.value(model_of(self.plan, chosen), self.plan.metric, self.plan.seed)
         except optuna.TrialPruned:
             state = TrialState.PRUNED
@@ -236,10 +238,17 @@ class _Search:
         )
 
 
-def _stop_if_behind(trial: optuna.Trial, epoch: int, score: float) -> None:
-    trial.report(score, epoch)
-    if trial.should_prune():
-        raise optuna.TrialPruned
+class _StopIfBehind:
+    """Ends a trial below the median of the others, once it has told enough to be judged by."""
+
+    def __init__(self, trial: Any) -> None:
+        self.trial, self.looks = trial, 0
+
+    def __call__(self, epoch: int, score: float) -> None:
+        self.looks += 1
+        self.trial.report(score, epoch)
+        if self.looks >= LOOKS and self.trial.should_prune():
+            raise optuna.TrialPruned
 
 
 def _words(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -25,6 +25,8 @@ FORMAT = 1
 BASELINES = ("popular", "random", "contentknn")
 """Registered names of the models without which a comparison says little."""
 Rule = Literal["honest", "literature"]
+RESAMPLING = "bootstrap and sign flips"
+"""The seed of the report's own randomness, among the seeds it states."""
 SIGNIFICANT = 0.05
 """Adjusted p below which a difference is called resolved."""
 
