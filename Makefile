@@ -8,7 +8,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 .PHONY: help install fmt check test test-torch bench docs demo clean
 
 $(BIN)/.torch: $(BIN)/.dev constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,large,ann]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,large,ann,rank]'
 	@touch $@
 
 help:  ## list the targets

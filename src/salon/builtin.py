@@ -90,6 +90,7 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "linear": "salon.models.linear:Linear",
         "decision": "salon.models.decision:Decision",
         "ensemble": "salon.models.ensemble:Ensemble",
+        "lambdamart": "salon.models.ranker_trees:LambdaMART [rank]",
         "bprmf": "salon.models.bprmf:BPRMF [torch]",
         "lightgcn": "salon.models.lightgcn:LightGCN [torch]",
         "xsimgcl": "salon.models.xsimgcl:XSimGCL [torch]",

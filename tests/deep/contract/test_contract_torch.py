@@ -28,7 +28,12 @@ QUICK: dict[str, dict[str, Any]] = dict.fromkeys(
     "bprmf lightgcn xsimgcl vbpr freedom bm3 lattice mgcn smore lgmrec alpharec mmgnn".split(), PAIRS
 )
 """Settings under which the toy worlds of the suites are learned in seconds."""
+STEPS = {"dim": 16, "batch_size": 16, "epochs": 40, "patience": 0, "learning_rate": 1e-2, "dropout": 0.1}
+"""For models of the next item."""
+QUICK |= dict.fromkeys("gru4rec sasrec mediasasrec mmrnn".split(), STEPS)
 FUSERS = {"dim": 16, "epochs": 2}
 """For fusers, whose suite asks nothing about quality; steps are for the one that reads sequences."""
 QUICK |= dict.fromkeys(["sum", "dense", "soft-weights", "gated", "bilinear", "cross-attention", "transformer"], FUSERS)
 QUICK["recurrent"] = {**FUSERS, "steps": 1}
+SOURCES = {"linear": {"search": False}, "itemknn": {}, "popular": {}}
+QUICK["lambdamart"] = {"members": SOURCES, "trees": 50}
