@@ -42,7 +42,7 @@ def test_seeds_are_runs_of_their_own_and_tests_are_on_means_per_user(pipeline: P
     expected = np.mean([np.mean(v) for v in by_user.values()])
     assert both.report["itemknn"].metrics["ndcg@10"].mean == pytest.approx(expected)
     assert both.report.setting.runs == 2
-    assert both.report.setting.seeds["split"] == "3, 4"
+    assert both.report.setting.seeds["split"] == "3/4"
     assert not np.array_equal(alone[0].split.train.events.items, alone[1].split.train.events.items)
     assert np.array_equal(both.split.train.events.items, alone[0].split.train.events.items)
     assert steps[-1] == (6, 6)

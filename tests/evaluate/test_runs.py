@@ -96,7 +96,7 @@ def test_slices_are_means_without_intervals(reports):
 
 def test_the_report_says_how_many_runs_and_how_far_they_lie_apart(reports):
     found = combine(reports)
-    assert found.setting.seeds == {"split": "0, 1, 2", "bootstrap and sign flips": 0}
+    assert found.setting.seeds == {"split": "0/1/2", "bootstrap and sign flips": 0}
     assert found.setting.runs == 3
     text = markdown(found)
     assert "3 runs" in text
@@ -104,7 +104,11 @@ def test_the_report_says_how_many_runs_and_how_far_they_lie_apart(reports):
     assert "Test: 33 users" in text
     back = Report.from_dict(json.loads(to_json(found)))
     assert back == found
-    assert ", sd " in view(found).models.rows[1].cells[0].note
+    shown = view(found)
+    assert ", sd " in shown.all_metrics.rows[1].cells[0].note
+    coverage = next(row.cells[shown.beyond.head.index("Coverage@20") - 1] for row in shown.beyond.rows)
+    assert coverage.note.startswith("sd ")  # which has no interval
+    assert "sd" not in shown.models.rows[1].cells[0].note
     assert "runs" not in markdown(reports[0])
 
 

@@ -129,7 +129,7 @@ def accuracy_against_cost(report: Report, width: float) -> Markup | None:
     axes.step(
         [x[i] for i in front] + [axes.get_xlim()[1]],
         [shown[i].metrics[main].mean or 0.0 for i in [*front, front[-1]]],
-        where="post", color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)),
+        where="post", color=MUTED, linewidth=1, alpha=0.55, zorder=0, linestyle=(0, (4, 3)),
     )  # fmt: skip
     _points(canvas, axes, report, shown, x, [m.metrics[main] for m in shown])
     axes.text(0, 1.0, label(main), transform=axes.transAxes, va="bottom", fontsize=12.5, color=INK, weight="bold")

@@ -151,7 +151,7 @@ def _setting(reports: Sequence[Report], reference: str) -> Setting:
     seeds: dict[str, int | str] = {}
     for name in settings[0].seeds:
         values = list(dict.fromkeys(s.seeds[name] for s in settings))
-        seeds[name] = values[0] if len(values) == 1 else ", ".join(map(str, values))
+        seeds[name] = values[0] if len(values) == 1 else "/".join(map(str, values))
     users, targets, candidates = (
         round(float(np.mean([getattr(s, f) for s in settings]))) for f in ("n_users", "n_targets", "n_candidates")
     )

@@ -166,7 +166,7 @@ def _beyond(report: Report) -> tuple[str, ...]:
 
 
 def _grid(report: Report, metrics: Sequence[str], *, costs: bool = False, marks: bool = True) -> Grid:
-    columns = [_column(m, [model.metrics.get(m) for model in report.models]) for m in metrics]
+    columns = [_column(m, [model.metrics.get(m) for model in report.models], spread=not marks) for m in metrics]
     head = [label(m) for m in metrics]
     if costs:
         head += ["fit, CPU s", "peak, MB", "ms / query", "one query, ms"]
@@ -182,7 +182,8 @@ def _grid(report: Report, metrics: Sequence[str], *, costs: bool = False, marks:
     return Grid(("model", *head), tuple(rows))
 
 
-def _column(metric: str, values: Sequence[Measured | None]) -> list[Cell]:
+def _column(metric: str, values: Sequence[Measured | None], *, spread: bool = False) -> list[Cell]:
+    """The cells of a metric, with their interval and, if wanted, the standard deviation between runs."""
     found = [v.mean for v in values if v is not None and v.mean is not None]
     top = max([abs(v) for v in found] + [1e-12])
     better = about(metric).better
@@ -193,7 +194,8 @@ def _column(metric: str, values: Sequence[Measured | None]) -> list[Cell]:
             cells.append(Cell("–"))
             continue
         note = "" if v.low is None or v.high is None else f"{number(metric, v.low)} – {number(metric, v.high)}"
-        note += "" if v.spread is None else f", sd {number(metric, v.spread)}"
+        if spread and v.spread is not None:
+            note = ", ".join([note] * bool(note) + [f"sd {number(metric, v.spread)}"])
         cells.append(Cell(number(metric, v.mean), note, abs(v.mean) / top, v.mean == best and len(found) > 1))
     return cells
 
