@@ -20,6 +20,7 @@ from salon.evaluate.space import Choice, Range, combinations, default_space, sec
 from salon.evaluate.tuned import Plan, holdout_value
 from salon.models.base import Recommender
 from salon.models.ease import EASE
+from salon.models.linear import Linear
 from salon.models.neighbours import ItemKNN
 from salon.training.watch import tell
 
@@ -274,6 +275,9 @@ def test_spaces_are_read_and_checked():
 
 
 def test_a_model_that_chooses_its_settings_itself_has_none_to_tune():
+    with pytest.raises(SettingError, match="Linear has no settings to tune"):
+        space_of(Linear, {})
+    assert space_of(Linear, {"search": False})
     with pytest.raises(SettingError, match="EASE has no settings to tune"):
         space_of(EASE, {})
     assert space_of(EASE, {}, ranges=["reg=10:1000:log"]) == {"reg": Range(10, 1000, log=True, whole=True)}

@@ -3,7 +3,7 @@
 Derived, where a model names no grid: numbers are tried at a third, once and three times their default (whole numbers
 at half, once and twice), switches both ways, words in all their values. Left out are settings that the model chooses
 itself (default None), nested ones, numbers whose default is 0, those given already, and those of `NOT_TUNED`, which say
-how much a fit may cost and not what is learned.
+how much a fit may cost and not what is learned. A model that searches its settings itself (`search`) has none.
 """
 
 from __future__ import annotations
@@ -92,11 +92,13 @@ def space_of(
 
 
 def default_space(model: type[Recommender], base: Mapping[str, Any]) -> dict[str, Choice | Range]:
-    """The model's own grid without what is given, or what its settings suggest."""
+    """The model's own grid without what is given, or what its settings suggest; nothing where it searches itself."""
     if model.grid:
         return {name: Choice(tuple(values)) for name, values in model.grid.items() if name not in base}
     cls = model.settings_class()
     found: dict[str, Choice | Range] = {}
+    if "search" in cls.model_fields and base.get("search", cls.model_fields["search"].default):
+        return found
     for name in cls.model_fields:
         if name not in NOT_TUNED and name not in base:
             values = [v for v in _suggested(cls, name) if _is_valid(cls, {**base, name: v})]

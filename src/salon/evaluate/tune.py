@@ -2,9 +2,9 @@
 
 A space of few combinations is tried whole, in a random order; a large or continuous one by the tree-structured Parzen
 estimator (Bergstra et al. 2011). Where a model tells validation scores while it trains, a trial among the last quarter
-at the same epoch is stopped (after the median rule of Golovin et al. 2017, but later and more rarely: a comparison at an
-early epoch favours large steps). The defaults are measured first, so that what tuning gained is known. Importances are
-shares of variance where a grid was tried whole, else PED-ANOVA (Watanabe et al. 2023).
+at the same epoch is stopped (after the median rule of Golovin et al. 2017, but later and more rarely: a comparison at
+an early epoch favours large steps). The defaults are measured first, so that what tuning gained is known. Importances
+are shares of variance where a grid was tried whole, else PED-ANOVA (Watanabe et al. 2023).
 
     folder/study.db     every trial; a run that was killed goes on from it, and its unfinished trial is tried again
 """
