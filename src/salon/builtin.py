@@ -91,6 +91,8 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "decision": "salon.models.decision:Decision",
         "ensemble": "salon.models.ensemble:Ensemble",
         "lambdamart": "salon.models.ranker_trees:LambdaMART [rank]",
+        "dcn": "salon.models.ranker_deep:DCN [torch]",
+        "deepfm": "salon.models.ranker_deep:DeepFM [torch]",
         "bprmf": "salon.models.bprmf:BPRMF [torch]",
         "lightgcn": "salon.models.lightgcn:LightGCN [torch]",
         "xsimgcl": "salon.models.xsimgcl:XSimGCL [torch]",

@@ -31,7 +31,7 @@ from salon.encode.base import FeatureSet
 from salon.index.candidates import merge_candidates
 from salon.models.base import Recommender
 from salon.models.decision_stack import hold_out
-from salon.models.ensemble_choice import some
+from salon.models.ensemble_choice import CUT, some
 from salon.models.joining import Combined, Members, check_members, member, rank_shares, standardised, weighted_mean
 from salon.models.ranker_features import Facts
 from salon.types import MISSING_ID, BoolArray, FloatArray, IntArray
@@ -77,6 +77,18 @@ class Groups:
         """Some groups only; chosen is (groups,) bool."""
         rows = np.repeat(chosen, self.sizes)
         return Groups(self.features[rows], self.items[rows], self.labels[rows], self.sizes[chosen])
+
+    def ndcg(self, values: FloatArray) -> float:
+        """Mean nDCG@20 over the groups of candidates in the order of `values` (m,)."""
+        best = self._gains(self.labels)
+        return float((self._gains(values) / best).mean())
+
+    def _gains(self, values: FloatArray) -> FloatArray:
+        owner = np.repeat(np.arange(len(self)), self.sizes)
+        order = np.lexsort((-values, owner))
+        place = np.arange(len(owner)) - np.repeat(np.cumsum(self.sizes) - self.sizes, self.sizes)
+        gains = np.where(place < CUT, self.labels[order] / np.log2(place + 2.0), 0)
+        return np.asarray(np.bincount(owner, weights=gains, minlength=len(self)), np.float64)
 
 
 @dataclass(frozen=True)

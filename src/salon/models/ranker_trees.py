@@ -14,11 +14,9 @@ import numpy as np
 from pydantic import Field
 
 from salon.models.base import threads
+from salon.models.ensemble_choice import CUT
 from salon.models.ranker import Groups, Ranker, RankerSettings
 from salon.types import BoolArray, FloatArray, IntArray
-
-CUT = 20
-"""Trees are added until nDCG at this length stops rising."""
 
 
 class LambdaMARTSettings(RankerSettings):

@@ -35,5 +35,12 @@ FUSERS = {"dim": 16, "epochs": 2}
 """For fusers, whose suite asks nothing about quality; steps are for the one that reads sequences."""
 QUICK |= dict.fromkeys(["sum", "dense", "soft-weights", "gated", "bilinear", "cross-attention", "transformer"], FUSERS)
 QUICK["recurrent"] = {**FUSERS, "steps": 1}
-SOURCES = {"linear": {"search": False}, "itemknn": {}, "popular": {}}
-QUICK["lambdamart"] = {"members": SOURCES, "trees": 50}
+QUICK["lambdamart"] = {"members": {"linear": {"search": False}, "itemknn": {}, "popular": {}}, "trees": 50}
+RANKS = {
+    "members": {"linear": {"search": False}, "contentknn": {}},
+    "epochs": 20,
+    "batch_size": 4,
+    "learning_rate": 1e-2,
+}
+"""For rankers that are networks."""
+QUICK |= dict.fromkeys(["dcn", "deepfm"], RANKS)
