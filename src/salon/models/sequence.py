@@ -23,7 +23,15 @@ from salon.errors import ArtifactError, DataError, ResourceError
 from salon.models.base import VectorRecommender
 from salon.models.deep_media import having_any, prepared
 from salon.models.sequence_data import Sequences, TimedQueries, Windows
-from salon.models.sequence_network import Catalogue, Core, ItemNetwork, SequenceNetwork, read
+from salon.models.sequence_network import (
+    CHUNK,
+    SCORES_AT_ONCE,
+    Catalogue,
+    Core,
+    ItemNetwork,
+    SequenceNetwork,
+    read,
+)
 from salon.models.sequence_question import NextQuestion, hold_out
 from salon.training.batches import Negatives
 from salon.training.loop import train
@@ -179,7 +187,10 @@ class SequenceRecommender(VectorRecommender):
         tokens = s.batch_size * min(s.length, int(np.diff(sequences.indptr).max(initial=1)))
         wide = sum(2.0 * (one.raw.size + one.vectors.size) for one in catalogue.media.values())
         tables = 8.0 * catalogue.n_items * s.dim * (1 + len(catalogue.media))
-        gigabytes = 4e-9 * (tables + wide + tokens * (60.0 * s.dim + self._floats_of_a_step(tokens // s.batch_size)))
+        pieces = tokens * min(catalogue.n_items, max(CHUNK, s.negatives))
+        scores = 3.0 * max(pieces, min(tokens * catalogue.n_items, SCORES_AT_ONCE))
+        steps = tokens * (60.0 * s.dim + self._floats_of_a_step(tokens // s.batch_size))
+        gigabytes = 4e-9 * (tables + wide + scores + steps)
         if gigabytes > s.memory_gb:
             raise ResourceError(
                 f"{type(self).__name__} would need about {gigabytes:.1f} GB for {catalogue.n_items} items and "
@@ -188,8 +199,8 @@ class SequenceRecommender(VectorRecommender):
             )
 
     def _floats_of_a_step(self, length: int) -> float:
-        """Estimated numbers in memory for each step of a batch, beyond vectors: logits of the loss and of attention."""
-        return 2.0 * max(4096, self.settings.negatives)
+        """Estimated numbers in memory for each step of a batch, beyond vectors and scores: those of attention."""
+        return 0.0
 
     # -- answers -----------------------------------------------------------------------------------------------------
 

@@ -68,9 +68,7 @@ class TransformerBlock(nn.Module):
         super().__init__()
         self.norms = nn.ModuleList([nn.LayerNorm(dim), nn.LayerNorm(dim)])
         self.attention = CausalAttention(dim, heads, dropout, intervals=intervals)
-        self.dense = nn.Sequential(
-            nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim), nn.Dropout(dropout)
-        )
+        self.dense = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim), nn.Dropout(dropout))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, buckets: Tensor | None) -> Tensor:

@@ -50,20 +50,20 @@ def test_a_sampled_softmax_learns_it_too(loss: dict[str, object]) -> None:
 
 
 def interval_world(people: int = 240, seed: int = 0) -> tuple[Dataset, np.ndarray]:
-    """Any of ten items, any of ten others, and a third: the number of the first, or after a long pause one more.
+    """Any of six items, any of four others, and a third: the number of the first, or after a long pause one more.
 
     The third is left out of the log of every third person, of whom it is asked.
     """
     rng = np.random.default_rng(seed)
-    first, middle = rng.integers(10, size=people), 10 + rng.integers(10, size=people)
+    first, middle = rng.integers(6, size=people), 6 + rng.integers(4, size=people)
     long = rng.integers(2, size=people)
-    last = 20 + (first + long) % 10
+    last = 10 + (first + long) % 6
     pause = np.where(long, rng.uniform(1e5, 5e5, people), rng.uniform(1, 50, people))
     start = rng.uniform(0, 1e6, people)
     asked = np.arange(people) % 3 == 0
     histories = [[a, b] if q else [a, b, c] for a, b, c, q in zip(first, middle, last, asked, strict=True)]
     times = [[s, s + p, s + p + 10][: len(h)] for s, p, h in zip(start, pause, histories, strict=True)]
-    return dataset(histories, 30, times), np.where(asked, last, -1)
+    return dataset(histories, 16, times), np.where(asked, last, -1)
 
 
 def test_intervals_decide_where_they_are_read() -> None:
@@ -94,7 +94,7 @@ def test_validation_is_asked_with_the_times_of_the_log() -> None:
     data, last = interval_world()
     asked = np.flatnonzero(last >= 0)
     targets = sparse.csr_array(
-        (np.ones(len(asked), np.float32), (np.arange(len(asked)), last[asked])), shape=(len(asked), 30)
+        (np.ones(len(asked), np.float32), (np.arange(len(asked)), last[asked])), shape=(len(asked), 16)
     )
     holdout = Holdout(data.queries(asked), targets)
     quick = {**QUICK, "batch_size": 64, "epochs": 60, "dropout": 0.0, "validate_every": 10}
