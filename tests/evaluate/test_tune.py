@@ -192,6 +192,8 @@ def test_trials_among_the_last_are_stopped_while_they_train_but_not_soon(task, t
     states = {t.settings["good"]: t.state for t in found.trials}
     assert {states[0.0], states[0.1]} == {"pruned"}
     assert states[0.7] == "complete"
+    patient = Plan("toy", {"good": good}, base={"steps": 10}, trials=30, prune=False)
+    assert {t.state for t in tune(patient, *task, tmp_path / "all").trials} == {"complete"}
     assert all((t.value is None) == (t.state == "pruned") for t in found.trials)
 
 

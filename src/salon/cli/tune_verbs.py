@@ -38,6 +38,7 @@ def tune(
     ),
     sets: Annotated[list[str] | None, typer.Option("--set", help="Values to try: layers=2,3; may be repeated.")] = None,
     ranges: Annotated[list[str] | None, typer.Option("--range", help="Numbers to try: reg=1e-5:1e-1:log.")] = None,
+    prune: Annotated[bool, typer.Option("--prune/--no-prune", help="Stop trials that lag far behind others.")] = True,
     metric: Annotated[str, typer.Option(help="What to tune for, on validation.")] = "ndcg@10",
     protocol: Protocol = "random",
     seed: Seed = 0,
@@ -59,7 +60,7 @@ def tune(
     base = {key: value for key, value in given.items() if name == own and key not in _named(sets, ranges)}
     space = space_of(cls, base, sets=sets or (), ranges=ranges or ())
     seconds = seconds_of(budget or "10m") if budget or trials is None else None
-    plan = Plan(name, space, base, metric, seed, seconds, trials)
+    plan = Plan(name, space, base, metric, seed, seconds, trials, prune)
     search = _tuner()
     with bars(quiet=json == "-") as progress:
         ready = prepared(pipeline, protocol=protocol, seed=seed, progress=progress)

@@ -115,12 +115,14 @@ def _study(plan: Plan, folder: Path, storage: Any, task: Task) -> Any:
         "data": task.digest(),
     }
     about = json.loads(json.dumps(about))
+    late = optuna.pruners.PercentilePruner(100.0 - LAST, n_startup_trials=STARTUP)
+    pruner = late if plan.prune else optuna.pruners.NopPruner()
     study = optuna.create_study(
         storage=storage,
         study_name="salon tune",
         direction="maximize",
         load_if_exists=True,
-        pruner=optuna.pruners.PercentilePruner(100.0 - LAST, n_startup_trials=STARTUP),
+        pruner=pruner,
     )
     known = study.user_attrs.get("about")
     if known is None:

@@ -40,6 +40,7 @@ class Plan:
         seed: Of the fits and of the search.
         seconds: Budget in seconds on the clock, over all runs into one folder; the trial that passes it is finished.
         trials: Most trials, over all runs into one folder.
+        prune: Whether trials far behind the others are stopped while they train.
     """
 
     model: str
@@ -49,6 +50,7 @@ class Plan:
     seed: int = 0
     seconds: float | None = None
     trials: int | None = None
+    prune: bool = True
 
 
 @dataclass(frozen=True)
