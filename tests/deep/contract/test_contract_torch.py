@@ -31,6 +31,7 @@ QUICK: dict[str, dict[str, Any]] = dict.fromkeys(
 STEPS = {"dim": 16, "batch_size": 16, "epochs": 40, "patience": 0, "learning_rate": 1e-2, "dropout": 0.1}
 """For models of the next item."""
 QUICK |= dict.fromkeys("gru4rec sasrec mediasasrec mmrnn".split(), STEPS)
+QUICK |= dict.fromkeys(["mediasasrec", "mmrnn"], {**STEPS, "epochs": 20, "hide": 0.5})  # before they learn by heart
 FUSERS = {"dim": 16, "epochs": 2}
 """For fusers, whose suite asks nothing about quality; steps are for the one that reads sequences."""
 QUICK |= dict.fromkeys(["sum", "dense", "soft-weights", "gated", "bilinear", "cross-attention", "transformer"], FUSERS)
