@@ -11,7 +11,7 @@ from salon.encode.base import Features, FeatureSet
 from salon.errors import SettingError
 from salon.models.decision_stack import hold_out
 from salon.models.joining import member, standardised
-from salon.models.ranker import Pool, Ranker, RankerSettings, order_of_sources
+from salon.models.ranker import Groups, Pool, Ranker, RankerSettings, order_of_sources
 from salon.models.ranker_features import Facts
 from salon.testing.recommenders import features_of
 
@@ -106,7 +106,21 @@ def test_candidates_come_first_and_the_rest_fills_up(world):
     queries = data.queries()
     scores = model.score(queries)
     pool = Pool(model.names_, model.models_, Facts.restored(vars(model)), 3)
-    owner, items = pool.propose(queries, pool.scores(queries), np.zeros(scores.shape, bool))
+    parts = pool.scores(queries)
+    owner, items, places = pool.propose(queries, parts, np.zeros(scores.shape, bool))
+    made = pool.features(queries, parts, owner, items, places)
+    for number, part in enumerate(parts):
+        unseen = np.where(queries.seen(model.n_items_).toarray() > 0, -INF, part)
+        ahead = np.array([(unseen[u] > unseen[u, i]).sum() for u, i in zip(owner, items, strict=True)])
+        listed = ~np.isnan(places[:, number])
+        assert (ahead[listed] <= places[listed, number]).all()
+        assert (places[listed, number] < 3).all()
+        assert (ahead[~listed & np.isfinite(unseen[owner, items])] >= 2).all()
+        np.testing.assert_allclose(made[:, 2 * number + 1], np.log1p(places[:, number]))
+        own = standardised(part)[owner, items]
+        np.testing.assert_allclose(made[:, 2 * number], np.where(np.isfinite(own), own, np.nan))
+    np.testing.assert_allclose(made[:, 4], np.nanmean(made[:, [0, 2]], axis=1), atol=1e-6)
+    assert made[:, 5].tolist() == (~np.isnan(places)).sum(axis=1).tolist()
     candidate = np.zeros(scores.shape, bool)
     candidate[owner, items] = True
     assert not candidate[queries.row_of(), queries.items].any()
@@ -152,6 +166,16 @@ def test_the_sources_of_training_have_not_seen_the_answers(world, monkeypatch):
         likes[i] += 1
     want = np.log1p([likes[int(i)] for i in model.train_.items])
     np.testing.assert_allclose(model.train_.features[:, place], want, rtol=1e-6)
+
+
+def test_shuffled_groups_hold_the_same_candidates():
+    groups = Groups(np.arange(7.0)[:, None], np.arange(7), np.array([1.0, 0, 0, 0, 1, 0, 0]), np.array([3, 4]))
+    made = groups.shuffled(np.random.default_rng(0))
+    assert sorted(made.items[:3]) == [0, 1, 2]
+    assert sorted(made.items[3:]) == [3, 4, 5, 6]
+    assert made.items.tolist() != groups.items.tolist()
+    np.testing.assert_array_equal(made.features[:, 0], made.items)
+    np.testing.assert_array_equal(made.labels, groups.labels[made.items])
 
 
 def test_validation_gives_the_groups_for_stopping(world):

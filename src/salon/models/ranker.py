@@ -78,6 +78,12 @@ class Groups:
         rows = np.repeat(chosen, self.sizes)
         return Groups(self.features[rows], self.items[rows], self.labels[rows], self.sizes[chosen])
 
+    def shuffled(self, rng: np.random.Generator) -> Groups:
+        """The candidates of every group in random order, so that equal scores do not keep the order of the lists."""
+        owner = np.repeat(np.arange(len(self)), self.sizes)
+        rows = np.lexsort((rng.random(len(owner)), owner))
+        return Groups(self.features[rows], self.items[rows], self.labels[rows], self.sizes)
+
     def ndcg(self, values: FloatArray) -> float:
         """Mean nDCG@20 over the groups of candidates in the order of `values` (m,)."""
         best = self._gains(self.labels)
@@ -109,14 +115,18 @@ class Pool:
 
     def feature_names(self) -> list[str]:
         """Names of the columns of the features."""
-        return [f"{name}.{kind}" for name in self.names for kind in ("score", "place")] + self.facts.names()
+        each = [f"{name}.{kind}" for name in self.names for kind in ("score", "place")]
+        return [*each, "sources.score", "sources.lists", *self.facts.names()]
 
     def scores(self, queries: Queries) -> list[FloatArray]:
         """One (n, items) per source."""
         return [model.score(queries) for model in self.models]
 
-    def propose(self, queries: Queries, scores: Sequence[FloatArray], barred: BoolArray) -> tuple[IntArray, IntArray]:
-        """(query, item) of every candidate, sorted by query.
+    def propose(
+        self, queries: Queries, scores: Sequence[FloatArray], barred: BoolArray
+    ) -> tuple[IntArray, IntArray, FloatArray]:
+        """(m,) queries and (m,) items of the candidates, sorted by query, and (m, sources) float32 of their places in
+        the lists of the sources, 0 the first, NaN where not listed.
 
         Args:
             queries: n histories.
@@ -131,14 +141,21 @@ class Pool:
         }
         ids = merge_candidates(lists, self.candidates * len(lists)).ids
         owner, place = np.nonzero(ids != MISSING_ID)
-        return owner, ids[owner, place]
+        owner, items = owner.astype(np.int64), ids[owner, place]
+        places = [_places(found.ids, free.shape[1])[owner, items] for found in lists.values()]
+        return owner, items, np.stack(places, axis=1)
 
-    def features(self, queries: Queries, scores: Sequence[FloatArray], owner: IntArray, items: IntArray) -> FloatArray:
-        """(m, f) float32 of items[j] for query owner[j], NaN where unknown."""
+    def features(
+        self, queries: Queries, scores: Sequence[FloatArray], owner: IntArray, items: IntArray, places: FloatArray
+    ) -> FloatArray:
+        """(m, f) float32 of what was proposed, NaN where unknown; see `ranker_features`."""
+        standard = [standardised(part) for part in scores]
+        mean = weighted_mean(standard, np.ones(len(standard)))[owner, items]
         parts = []
-        for part in scores:
-            standard, place = standardised(part)[owner, items], _places(part, queries)[owner, items]
-            parts += [np.where(np.isfinite(standard), standard, np.nan), np.log1p(place)]
+        for number, part in enumerate(standard):
+            own = part[owner, items]
+            parts += [np.where(np.isfinite(own), own, np.nan), np.log1p(places[:, number])]
+        parts += [mean, (~np.isnan(places)).sum(axis=1).astype(np.float32)]
         return np.concatenate([np.stack(parts, axis=1), self.facts.columns(queries, owner, items)], axis=1)
 
     def groups(self, questions: Holdout) -> Groups:
@@ -158,15 +175,14 @@ class Pool:
             barred |= questions.exclude.toarray() != 0
         if questions.candidates is not None:
             barred |= ~questions.candidates
-        owner, items = self.propose(queries, scores, barred)
+        owner, items, places = self.propose(queries, scores, barred)
         labels = questions.targets.toarray()[owner, items] > 0
         right = np.bincount(owner, weights=labels, minlength=len(queries))
         sizes = np.bincount(owner, minlength=len(queries))
         useful = (right > 0) & (right < sizes)
         kept = useful[owner]
-        owner, items, labels = owner[kept], items[kept], labels[kept]
-        features = self.features(queries, scores, owner, items)
-        return Groups(features, items, labels.astype(np.float32), sizes[useful])
+        owner, items, labels = owner[kept], items[kept], labels[kept].astype(np.float32)
+        return Groups(self.features(queries, scores, owner, items, places[kept]), items, labels, sizes[useful])
 
 
 class Ranker(Combined):
@@ -251,9 +267,10 @@ class Ranker(Combined):
     def _some_scores(self, pool: Pool, queries: Queries) -> FloatArray:
         scores = pool.scores(queries)
         rest = order_of_sources(scores)
-        owner, items = pool.propose(queries, scores, np.zeros(rest.shape, bool))
+        owner, items, places = pool.propose(queries, scores, np.zeros(rest.shape, bool))
         if self.trained_:
-            values = self._values(pool.features(queries, scores, owner, items), items).astype(np.float32)
+            features = pool.features(queries, scores, owner, items, places)
+            values = self._values(features, items).astype(np.float32)
         else:
             values = weighted_mean([standardised(part) for part in scores], np.ones(len(scores)))[owner, items]
         values = values + TIE * rest[owner, items]
@@ -274,14 +291,12 @@ def order_of_sources(scores: Sequence[FloatArray]) -> FloatArray:
     return found
 
 
-def _places(scores: FloatArray, queries: Queries) -> FloatArray:
-    """(n, items) place among the unseen items that the source can score, 0 the best; NaN elsewhere."""
-    unseen = scores.copy()
-    unseen[queries.row_of(), queries.items] = -np.inf
-    order = np.argsort(-unseen, axis=1, kind="stable")
-    places: FloatArray = np.empty(scores.shape, np.float32)
-    np.put_along_axis(places, order, np.arange(scores.shape[1], dtype=np.float32)[None], axis=1)
-    return np.where(np.isfinite(unseen), places, np.nan)
+def _places(ids: IntArray, n_items: int) -> FloatArray:
+    """(n, items) float32 place in lists (n, k) of ids, NaN where not listed."""
+    places: FloatArray = np.full((len(ids), n_items), np.nan, np.float32)
+    row, place = np.nonzero(ids != MISSING_ID)
+    places[row, ids[row, place]] = place
+    return places
 
 
 def _row_blocks(n: int) -> Iterator[IntArray]:

@@ -1,7 +1,9 @@
 """What a ranker reads of a person and a candidate: sources, item, person, modalities and context, as named numbers.
 
     SOURCE.score       standardised score of a source, over the items that it can score
-    SOURCE.place       log(1 + place) in the list of the source, 0 the first
+    SOURCE.place       log(1 + place) in the list of a source, 0 the first; unknown where it does not list the item
+    sources.score      mean of the standardised scores, over the sources that can score the item
+    sources.lists      number of sources that list the item
     popularity         log(1 + number of people who liked the item)
     age                time since the item's last like, as a share of the whole log; where order means something
     history.length     log(1 + number of liked items)

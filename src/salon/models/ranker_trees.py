@@ -46,8 +46,8 @@ class LambdaMART(Ranker):
 
     def _learn(self, train: Groups, valid: Groups, touched: BoolArray, rng: np.random.Generator) -> dict[str, Any]:
         params = self._params(int(rng.integers(2**31)))
-        data, stop = _dataset(train, params), []
-        held = [_dataset(valid, params, data)] if len(valid) else []
+        data, stop = _dataset(train.shuffled(rng), params), []
+        held = [_dataset(valid.shuffled(rng), params, data)] if len(valid) else []
         if held:
             stop = [lightgbm.early_stopping(self.settings.patience, verbose=False)]
         made = lightgbm.train(params, data, self.settings.trees, valid_sets=held, callbacks=stop)
