@@ -13,7 +13,10 @@ import pytest
 from salon.cli.model_verbs import item_ids
 from salon.cli.show import emit, table, with_json_value
 
-VERBS = ("demo", "check", "encode", "weights", "fit", "recommend", "similar", "explain", "evaluate", "compare", "list")
+VERBS = (
+    "demo", "check", "encode", "weights", "fit", "recommend", "similar", "search", "explain", "fusion", "evaluate",
+    "compare", "tune", "list",
+)  # fmt: skip
 
 
 def salon(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -5,11 +5,28 @@ from typing import Any
 import pytest
 
 from salon import registry
+from salon.errors import MissingExtraError
 from salon.testing import check_fuser, check_recommender
+
+
+NOT_HERE = {"openclip"}
+"""Extras that `make test-torch` does not install: open_clip cannot be imported without torchvision."""
 
 
 def deep(kind: str) -> list[str]:
     return [name for name in registry.names(kind) if registry.extra_of(kind, name)]
+
+
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_every_registered_class_exists_and_knows_its_kind(kind: str) -> None:
+    for name in deep(kind):
+        try:
+            cls = registry.resolve(kind, name)
+        except MissingExtraError:
+            assert registry.extra_of(kind, name) in NOT_HERE
+            continue
+        assert cls.kind == kind
+        assert registry.name_of(kind, cls) == name
 
 
 @pytest.mark.parametrize("name", deep("fuser"))
