@@ -8,7 +8,6 @@ from salon import registry
 from salon.errors import MissingExtraError
 from salon.testing import check_fuser, check_recommender
 
-
 NOT_HERE = {"openclip"}
 """Extras that `make test-torch` does not install: open_clip cannot be imported without torchvision."""
 
@@ -41,19 +40,10 @@ def test_model_keeps_the_contract(name: str) -> None:
 
 PAIRS = {"dim": 16, "batch_size": 512, "epochs": 30, "patience": 0, "learning_rate": 0.02, "reg": 1e-2}
 """For models trained on pairs of users and items."""
-QUICK: dict[str, dict[str, Any]] = dict.fromkeys(
-    "bprmf lightgcn xsimgcl vbpr freedom bm3 lattice mgcn smore lgmrec alpharec mmgnn".split(), PAIRS
-)
-"""Settings under which the toy worlds of the suites are learned in seconds."""
 STEPS = {"dim": 16, "batch_size": 16, "epochs": 40, "patience": 0, "learning_rate": 1e-2, "dropout": 0.1}
 """For models of the next item."""
-QUICK |= dict.fromkeys("gru4rec sasrec mediasasrec mmrnn".split(), STEPS)
-QUICK |= dict.fromkeys(["mediasasrec", "mmrnn"], {**STEPS, "epochs": 20, "hide": 0.5})  # before they learn by heart
-FUSERS = {"dim": 16, "epochs": 2}
-"""For fusers, whose suite asks nothing about quality; steps are for the one that reads sequences."""
-QUICK |= dict.fromkeys(["sum", "dense", "soft-weights", "gated", "bilinear", "cross-attention", "transformer"], FUSERS)
-QUICK["recurrent"] = {**FUSERS, "steps": 1}
-QUICK["lambdamart"] = {"members": {"linear": {"search": False}, "itemknn": {}, "popular": {}}, "trees": 50}
+STEPS_WITH_MEDIA = {**STEPS, "epochs": 20, "hide": 0.5}
+"""For models of the next item that read media: stopped before they learn the toy world by heart."""
 RANKS = {
     "members": {"linear": {"search": False}, "contentknn": {}},
     "epochs": 20,
@@ -61,4 +51,18 @@ RANKS = {
     "learning_rate": 1e-2,
 }
 """For rankers that are networks."""
-QUICK |= dict.fromkeys(["dcn", "deepfm"], RANKS)
+TREES = {"members": {"linear": {"search": False}, "itemknn": {}, "popular": {}}, "trees": 50}
+"""For rankers that are trees."""
+FUSERS = {"dim": 16, "epochs": 2}
+"""For fusers, whose suite asks nothing about quality."""
+GROUPS: list[tuple[dict[str, Any], str]] = [
+    (PAIRS, "bprmf lightgcn xsimgcl vbpr freedom bm3 lattice mgcn smore lgmrec alpharec mmgnn"),
+    (STEPS, "gru4rec sasrec"),
+    (STEPS_WITH_MEDIA, "mediasasrec mmrnn"),
+    (RANKS, "dcn deepfm"),
+    (TREES, "lambdamart"),
+    (FUSERS, "sum dense soft-weights gated bilinear cross-attention transformer"),
+    ({**FUSERS, "steps": 1}, "recurrent"),
+]
+QUICK: dict[str, dict[str, Any]] = {name: given for given, names in GROUPS for name in names.split()}
+"""Settings under which the toy worlds of the suites are learned in seconds."""
