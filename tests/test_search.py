@@ -165,6 +165,13 @@ def test_what_an_aligner_leaves_out_is_no_way(make_shop: Callable[..., Path], tm
     assert set(found[0].by) == {"text: same"}
 
 
+def test_a_new_fit_is_searched_with_the_new_fuser(make_shop: Callable[..., Path], tmp_path: Path) -> None:
+    pipeline = Pipeline.read(make_shop(tmp_path)).fit()
+    assert set(pipeline.search({"text": "azure"}, k=1)[0].by) == {"text: same"}
+    pipeline.shop = pipeline.shop.model_copy(update={"fuse": {"name": "cca"}})
+    assert "image: aligned" in pipeline.fit().search({"text": "azure"}, k=25)[0].by
+
+
 REAL = """
 [encode]
 text = "minilm"
@@ -188,5 +195,7 @@ def test_names_of_what_is_seen_join_words_and_pictures(make_shop: Callable[..., 
     ids = [pipeline.dataset.items.ids[int(i)] for i in np.flatnonzero(seen.present)]
     by = {m.id: m.by["image: words"] for m in found}
     assert [by[one] for one in ids] == pytest.approx(wanted.tolist(), abs=1e-4)
+    again = pipeline.search({"text": "a red thing"}, k=25)
+    assert again == found
     pictures = pipeline.search({"image": tmp_path / "media" / "2.png"}, k=25)
     assert set().union(*(m.by for m in pictures)) == {"image: same", "text: words"}

@@ -112,6 +112,7 @@ class Pipeline:
     def encode(self, progress: Progress | None = None) -> Self:
         """Turns the media into vectors; vectors already in the cache are not made again."""
         self.encoded = encode_catalogue(self.shop.encode, self.dataset, progress, parallel=self.parallel)
+        self.__dict__.pop("searcher", None)
         return self
 
     def check(self) -> QualityReport:
@@ -156,6 +157,7 @@ class Pipeline:
         model.fit(data, fuser.transform(features), rng=rng, validation=validation)
         self.fallback = Popular().fit(data)
         self.fuser, self.model = fuser, model
+        self.__dict__.pop("searcher", None)
         return self
 
     def features_for(self, train: Dataset, *, rng: int = 0) -> FeatureSet:
@@ -313,7 +315,7 @@ class Pipeline:
         """Compares words and media with the items; made when first asked for.
 
         Raises:
-            ArtifactError: The saved pipeline has no encoders, as before version 0.3.
+            ArtifactError: The vectors came without the encoders that made them.
         """
         if self.encoded is None or self.encoded.encoders is None:
             raise ArtifactError("This model has no encoders to read a query with.", hint="Fit and save it again.")

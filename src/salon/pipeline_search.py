@@ -91,6 +91,8 @@ class Searcher:
         self.parts = {part.name: part for part in parts if part.name in features}
         self.features = features
         self.fuser = fuser if isinstance(fuser, Aligner) else None
+        self._known_words: dict[tuple[str, str], Words] = {}
+        self._known_items: dict[tuple[str, str], FloatArray] = {}
 
     def channels(self, query: Mapping[Modality, str | Path]) -> list[Channel]:
         """Every way from the query to the items.
@@ -160,15 +162,29 @@ class Searcher:
         self, part: Part, vector: FloatArray, features: Features, other: Part, raw: Any
     ) -> tuple[str, FloatArray]:
         if part.modality is Modality.TEXT and _has_classes(other.encoder):
-            words = Words(other.encoder, part.encoder)
-            names = words.text_vectors(features.vectors[features.present])
             found = np.zeros(len(features), np.float32)
-            found[features.present] = names @ words.query_vectors([raw])[0]
+            query = self._words(other, part).query_vectors([raw])[0]
+            found[features.present] = self._named(other, part) @ query
             return "words", found
         if other.modality is Modality.TEXT and _has_classes(part.encoder):
-            named = Words(part.encoder, other.encoder).text_vectors(vector)
+            named = self._words(part, other).text_vectors(vector)
             return "words", centred_unit_rows(features.vectors, features.present) @ named[0]
         return "", np.zeros(0, np.float32)
+
+    def _words(self, seen: Part, text: Part) -> Words:
+        """Names for what one encoder sees or hears, in the space of a text encoder, which reads them once."""
+        key = (seen.name, text.name)
+        if key not in self._known_words:
+            self._known_words[key] = Words(seen.encoder, text.encoder)
+        return self._known_words[key]
+
+    def _named(self, seen: Part, text: Part) -> FloatArray:
+        """(present items, d) float32, what the items show or sound like, in the space of a text encoder."""
+        key = (seen.name, text.name)
+        if key not in self._known_items:
+            features = self.features[seen.name]
+            self._known_items[key] = self._words(seen, text).text_vectors(features.vectors[features.present])
+        return self._known_items[key]
 
     @cached_property
     def _aligned(self) -> FeatureSet:
