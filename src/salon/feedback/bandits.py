@@ -1,6 +1,7 @@
 """What exploration has learned, as plain values that a store can keep: counts per item, and a linear model.
 
-LinUCB (Li, Chu, Langford, Schapire, WWW 2010, shared form): A = lambda I + sum x x^T, b = sum r x, theta = A^-1 b; an item is worth theta x + c sqrt(x^T A^-1 x). Sums from several processes simply add up.
+LinUCB (Li, Chu, Langford, Schapire, WWW 2010, shared form): A = lambda I + sum x x^T, b = sum r x, theta = A^-1 b; an
+item is worth theta x + c sqrt(x^T A^-1 x). Sums from several processes simply add up.
 """
 
 from __future__ import annotations

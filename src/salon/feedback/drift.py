@@ -1,8 +1,9 @@
 """Has something changed: the numbers or kinds of now against those of then.
 
-Numbers are compared in ten bins that held equal shares then (population stability index, PSI) and by the test
-of Kolmogorov and Smirnov; kinds by the PSI of their shares. PSI = sum (now - then) log(now / then), shares floored; below 0.1 nothing has moved, above 0.25 much has. With few values PSI is large by chance: its mean
-without any change is about (bins - 1)(1/n + 1/m), which is taken off.
+Numbers are compared in ten bins that held equal shares then (population stability index, PSI) and by the test of
+Kolmogorov and Smirnov; kinds by the PSI of their shares. PSI = sum (now - then) log(now / then), shares floored;
+below 0.1 nothing has moved, above 0.25 much has. With few values PSI is large by chance: its mean without any change
+is about (bins - 1)(1/n + 1/m), which is taken off.
 """
 
 from __future__ import annotations

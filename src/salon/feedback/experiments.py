@@ -14,8 +14,8 @@ size of effect that is expected; any t is valid, a good one is sooner sure. Both
 (see Bibaut, Kallus and Lindon 2022), so nothing is said before each variant has `LEAST` of them.
 
 Whether people arrive as planned (sample ratio) is tested by the Dirichlet mixture of Lindon and Malek (2022), which
-holds at any time too. Rates per answer are turned into one number per person first (delta method, Deng, Knoblich, Lu 2018),
-since the answers of one person are not independent.
+holds at any time too. Rates per answer are turned into one number per person first (delta method, Deng, Knoblich, Lu
+2018), since the answers of one person are not independent.
 """
 
 from __future__ import annotations
