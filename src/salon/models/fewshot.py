@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 from scipy import sparse
 
+from salon.arrays import power_or_zero, scale_rows
 from salon.data import Dataset, Holdout, Queries
 from salon.encode.base import FeatureSet
 from salon.errors import DataError, SettingError
@@ -51,12 +52,13 @@ class FewShot(Transferable, VectorRecommender):
 
         u ~ N(mu, S) learned over people,  u_p = argmin |x_p - V u|^2 + r |u|^2,  score = v_i . E[u | k actions]
 
-    x_p is 1 for what a person liked and 0 for every other touched item, v_i the right singular vectors of the log, or
-    the features of all modalities side by side, absent ones 0. The posterior is that of `fewshot_prior`. A base learner
-    in closed form inside meta-learning is the idea of R2-D2 (Bertinetto et al., ICLR 2019); here the outer problem, mu
-    and S, is in closed form too, and only the noise is searched, by nDCG@20 over histories cut to `shots` random
-    actions. A liked item is an observation of 1, a disliked one of -1, one seen and neither of 0; sizes of weights and
-    ratings are not read, nor is the order. Without any action the answer is that of the mean taste.
+    x_p is 1 / sqrt(number of likes) for what a person liked, so that people weigh alike, times a constant that makes it
+    1 on average, and 0 for every other touched item; v_i are the right singular vectors of these rows, or the features
+    of all modalities side by side, absent ones 0. The posterior is that of `fewshot_prior`. A base learner in closed
+    form inside meta-learning is the idea of R2-D2 (Bertinetto et al., ICLR 2019); here the outer problem, mu and S, is
+    in closed form too, and only the noise is searched, by nDCG@20 over histories cut to `shots` random actions. A liked
+    item is an observation of 1, a disliked one of -1, one seen and neither of 0; sizes of weights and ratings are not
+    read, nor is the order. Without any action the answer is that of the mean taste.
 
     In the space of clicks untouched items are placed by a ridge map from their media, or have no score without media.
     """
@@ -97,7 +99,7 @@ class FewShot(Transferable, VectorRecommender):
             return side_by_side(media), described
         touched = touched_columns(rows)
         dim = min(self.settings.dim, int(touched.sum()), rows.shape[0])
-        vectors = leading(sparse.csr_array(rows, dtype=np.float64), dim, rng)
+        vectors = leading(alike(rows), dim, rng)
         vectors[~touched] = 0
         if media and (described & touched).any():
             known = np.concatenate([side_by_side(media), np.ones((len(touched), 1), np.float32)], axis=1)
@@ -109,9 +111,9 @@ class FewShot(Transferable, VectorRecommender):
         return vectors, touched
 
     def _prior(self, rows: sparse.csr_array, space: FloatArray, start: Start | None) -> Prior:
-        active = sparse.csr_array(rows[np.flatnonzero(np.diff(rows.indptr))])
+        people = alike(sparse.csr_array(rows[np.flatnonzero(np.diff(rows.indptr))]))
         before = None if start is None else Prior(start.arrays["centre_"], start.arrays["root_"])
-        return Prior.of(tastes_of(active, space, touched_columns(rows)), before, self.settings.prior_people)
+        return Prior.of(tastes_of(people, space, touched_columns(rows)), before, self.settings.prior_people)
 
     def _answers(
         self, space: FloatArray, placed: BoolArray, prior: Prior, noise: float, media: Mapping[str, Media]
@@ -205,6 +207,12 @@ class FewShot(Transferable, VectorRecommender):
     centre_: FloatArray
     root_: FloatArray
     noise_: float
+
+
+def alike(rows: sparse.csr_array) -> sparse.csr_array:
+    """(people, items) float64: ones over the root of their number in the row, 1 on average over the people."""
+    shares = power_or_zero(np.diff(rows.indptr), -0.5)
+    return scale_rows(rows, shares / shares[shares > 0].mean())
 
 
 def side_by_side(media: Mapping[str, Media]) -> FloatArray:

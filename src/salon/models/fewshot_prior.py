@@ -61,7 +61,7 @@ def tastes_of(rows: sparse.csr_array, vectors: FloatArray, touched: BoolArray) -
     """(people, d) float64: the ridge regression of each row of likes on the vectors of all touched items.
 
     Args:
-        rows: (people, items) sparse ones; what is not liked counts as 0.
+        rows: (people, items) sparse, what is not liked counts as 0.
         vectors: (items, d).
         touched: (items,) bool.
     """

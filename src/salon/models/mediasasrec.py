@@ -13,7 +13,7 @@ from salon.models.sequence_media import AdaptedItems
 from salon.models.sequence_network import Catalogue, ItemNetwork
 
 
-class MediaSASRecSettings(SASRecSettings, MediaSequenceSettings):
+class MediaSASRecSettings(MediaSequenceSettings, SASRecSettings):
     """Settings of `MediaSASRec`."""
 
     experts: int = Field(4, ge=1, le=64)

@@ -63,7 +63,8 @@ class MeLU(Transferable):
 
         e_i = relu(W f_i + c),  score = w . relu(A e_i + a) + b
         (A, a, w, b)_p = (A, a, w, b) - rate * gradient of the inner loss over the history of p, `steps` times
-        inner loss = mean of ln(1 + exp(-y s)) over the history + mean of ln(1 + exp(s)) over the references
+        inner loss = mean of ln(1 + exp(-y s)) over the history
+                     + share of likes among it * mean of ln(1 + exp(s)) over the references
         outer loss = softmax of what else p liked among itself and drawn items, by the adapted layers
 
     y is 1 for a like and -1 for a dislike; neutral actions, sizes of weights and ratings are not read. The references

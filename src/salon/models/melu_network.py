@@ -44,9 +44,10 @@ def inner_loss(layers: Decision, vectors: Tensor, rows: Tensor, signs: Tensor, r
     there = (rows >= 0).float()
     own = functional.softplus(-signs * decide(layers, vectors[rows.clamp(min=0)])) * there
     free = (rows.unsqueeze(2) != references).all(dim=1).float()
-    others = functional.softplus(decide(layers, vectors[references].expand(len(rows), -1, -1))) * free
-    known = (there.sum(dim=1) > 0).float()
-    return own.sum(dim=1) / there.sum(dim=1).clamp(min=1) + known * others.sum(dim=1) / free.sum(dim=1).clamp(min=1)
+    others = functional.softplus(decide(layers, vectors[references].expand(len(rows), -1, -1)))
+    size = there.sum(dim=1).clamp(min=1)
+    likes = (signs > 0).float().sum(dim=1) / size
+    return own.sum(dim=1) / size + likes * (others * free).sum(dim=1) / free.sum(dim=1).clamp(min=1)
 
 
 def adapt(
