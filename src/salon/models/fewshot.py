@@ -74,7 +74,7 @@ class FewShot(Transferable, VectorRecommender):
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
     ) -> dict[str, Any]:
         s = self.settings
-        if s.pretrained and not data.touched().any():
+        if not self._learns(data):
             return super()._fit(data, items, rng, validation)
         start = self._start()
         rows = training_rows(data, weighted=False)

@@ -83,7 +83,7 @@ class MeLU(Transferable):
     def _fit(
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
     ) -> dict[str, Any]:
-        if not self.settings.epochs or not data.touched().any():
+        if not self._learns(data):
             return super()._fit(data, items, rng, validation)
         start = self._start()
         media = prepared(items, self.settings.width) if start is None else moved(items, start.projections)

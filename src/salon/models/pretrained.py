@@ -73,8 +73,7 @@ class Transferable(Recommender):
     def _fit(
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
     ) -> dict[str, Any]:
-        learns = getattr(self.settings, "epochs", 1) > 0
-        if learns and (data.touched().any() or not self.settings.pretrained):
+        if self._learns(data):
             return super()._fit(data, items, rng, validation)  # type: ignore[safe-super]
         start = self._start()
         if start is None:
@@ -82,6 +81,11 @@ class Transferable(Recommender):
                 "epochs is 0.", hint="Give at least 1, or name a pretrained model that answers as it is."
             )
         return self._moved(data, moved(items, start.projections), start)
+
+    def _learns(self, data: Dataset) -> bool:
+        """Whether a fit is more than taking a pretrained model as it is."""
+        passes = getattr(self.settings, "epochs", 1) > 0
+        return passes and (bool(data.touched().any()) or not self.settings.pretrained)
 
     def moved_to(self, data: Dataset, items: FeatureSet) -> Self:
         """The same model for another catalogue, where it answers without having learned there (zero-shot).

@@ -166,6 +166,12 @@ def test_on_another_catalogue_it_is_far_above_chance_at_once(shops: tuple[Shop, 
     assert there.recall(moved) > 2.5 * there.recall(Random().fit(there.data, rng=0))
 
 
+def test_a_log_without_likes_teaches_nothing() -> None:
+    data, features = halves()
+    with pytest.raises(DataError, match="Nobody has a like"):
+        MeLU().fit(data.with_events(Events.of([0, 0], [1, 2], weights=[-1, -1])), features)
+
+
 def test_no_epochs_need_a_pretrained_model() -> None:
     with pytest.raises(SettingError, match="epochs is 0"):
         MeLU(epochs=0).fit(*halves())
