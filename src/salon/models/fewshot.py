@@ -23,7 +23,7 @@ from salon.models.rows import ones_like, touched_columns, training_rows
 from salon.models.walks import leading
 from salon.types import BoolArray, FloatArray, IntArray
 
-NOISES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+NOISES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Noise that is tried, in units of the prior variance of a liked item."""
 MAP_RIDGE = 1.0
 """Ridge of the map from media to the space of clicks; features have unit length."""
@@ -43,7 +43,7 @@ class FewShotSettings(PretrainedSettings):
     """Variance of an action in units of the prior variance of a liked item; without it, it is chosen."""
     shots: tuple[int, ...] = (1, 3, 5, 10)
     """Lengths of history for which the noise is chosen, by hiding all other actions."""
-    prior_people: float = Field(100.0, gt=0)
+    prior_people: float = Field(30.0, gt=0)
     """As many people of this catalogue weigh as much as all those of the pretrained model."""
 
 
