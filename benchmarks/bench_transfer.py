@@ -9,10 +9,10 @@ met in training. Ten random likes of everybody who is asked are set aside and th
 first k of the ten, and none of the ten is ranked. So what is right is the same for every k.
 
 `few` compares models by k; a model with "+alone" behind its name is given no questions to choose settings by, as in
-`salon fit`. `move` learns on one catalogue, by text alone, and asks on another at k = 5: without any log of it, with the
-log of 10 and of 30 of its people, and with that of all, anew ("new") and pretrained ("pre"). A pair NAME/2 parts the
-items and the people of one set into two halves that share neither. Cells are nDCG@20, mean over the people asked, and
-its standard error.
+`salon fit`. `move` learns on one catalogue, by text alone, and asks on another at k = 5: without any log of it, with
+the log of 10 and of 30 of its people, and with that of all, anew ("new") and pretrained ("pre"). A pair NAME/2 parts
+the items and the people of one set into two halves that share neither. Cells are nDCG@20, mean over the people asked,
+and its standard error.
 """
 
 from __future__ import annotations

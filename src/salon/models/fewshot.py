@@ -43,7 +43,7 @@ class FewShotSettings(PretrainedSettings):
     """Variance of an action in units of the prior variance of a liked item; without it, it is chosen."""
     shots: tuple[int, ...] = (1, 3, 5, 10)
     """Lengths of history for which the noise is chosen, by hiding all other actions."""
-    prior_people: float = Field(30.0, gt=0)
+    prior_people: float = Field(100.0, gt=0)
     """As many people of this catalogue weigh as much as all those of the pretrained model."""
 
 
