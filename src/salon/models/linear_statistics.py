@@ -78,10 +78,7 @@ def _pruned(matrix: sparse.csr_array, counts: FloatArray) -> sparse.csr_array:
 def latest(queries: Queries, limit: int) -> Queries:
     """The queries with only the `limit` latest actions of every history."""
     kept = queries.recency_rank() < limit
-    if kept.all():
-        return queries
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(queries.row_of()[kept], minlength=len(queries)))])
-    return replace(queries, indptr=indptr, items=queries.items[kept], weights=queries.weights[kept])
+    return queries if kept.all() else queries.only(kept)
 
 
 def liked_rows(queries: Queries, n_items: int, n_attributes: int) -> sparse.csr_array:
