@@ -1,28 +1,20 @@
-"""What models of the next item share: settings, training, early stopping, answers from the order of a history.
-
-A history is read oldest first, liked items alone; its answer is computed from its steps whenever it is asked, so that
-an action of a second ago counts and people never met are answered like all others. Where the times of the events mean
-nothing, order is no evidence: histories come in a new random order every epoch.
-"""
+"""Models of the next item by the product of two vectors: the state of a history, and what an item is compared by."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
-from torch import nn
 
-from salon.data import Dataset, Holdout, Queries
+from salon.data import Dataset, Queries
 from salon.encode.base import FeatureSet
-from salon.errors import ArtifactError, DataError, ResourceError
 from salon.models.base import VectorRecommender
 from salon.models.deep_media import having_any, prepared
-from salon.models.sequence_data import Sequences, TimedQueries, Windows
+from salon.models.sequence_data import Sequences, Windows
+from salon.models.sequence_fit import Lesson, NextItemRecommender, NextItemSettings
 from salon.models.sequence_network import (
     CHUNK,
     SCORES_AT_ONCE,
@@ -32,26 +24,17 @@ from salon.models.sequence_network import (
     SequenceNetwork,
     read,
 )
-from salon.models.sequence_question import NextQuestion, hold_out
 from salon.training.batches import Negatives
-from salon.training.loop import train
-from salon.training.network import seeded, to_numpy
-from salon.training.settings import TrainingSettings
+from salon.training.network import fill, row_of, seeded
 from salon.types import BoolArray, FloatArray
 
 FULL_UP_TO = 20_000
 """Items that can come next up to which the loss is a softmax over all of them, unless it is chosen."""
 
 
-class SequenceSettings(TrainingSettings):
-    """Settings of all models of the next item."""
+class SequenceSettings(NextItemSettings):
+    """Settings of models of the next item by vectors."""
 
-    dim: int = Field(64, ge=2)
-    """Numbers per vector."""
-    length: int = Field(50, ge=1, le=2000)
-    """Most steps of a history that are read, the last ones."""
-    dropout: float = Field(0.2, ge=0, lt=1)
-    """Share of the numbers hidden in training."""
     loss: Literal["auto", "full", "sampled"] = "auto"
     """Softmax over the whole catalogue or over the next item and a sample; "auto": whole up to 20,000 items."""
     negatives: int = Field(256, ge=1)
@@ -60,28 +43,11 @@ class SequenceSettings(TrainingSettings):
     """0 draws them uniformly over the items that somebody liked, 1 by popularity."""
     log_q: bool = True
     """Take the log of the chance to be drawn off the scores of a sampled softmax (Bengio and Senecal, 2003)."""
-    epochs: int = Field(200, ge=1)
-    """Most passes over the histories."""
-    batch_size: int = Field(256, ge=1)
-    """Windows per step."""
-    memory_gb: float = Field(8.0, gt=0)
-    """Memory that a fit may need by its estimate, in GB; more is refused before it starts."""
 
 
-@dataclass(frozen=True)
-class _Lesson:
-    """What a training run learns from."""
+class SequenceRecommender(NextItemRecommender, VectorRecommender):
+    """A recommender that predicts the next item of a history by a product of vectors."""
 
-    sequences: Sequences
-    catalogue: Catalogue
-    placed: BoolArray
-    ordered: bool
-
-
-class SequenceRecommender(VectorRecommender):
-    """A recommender that predicts the next item of a history."""
-
-    handles_cold_users = True
     tied = True
     """Whether a step shows the same vector of its item that is compared."""
     settings: SequenceSettings
@@ -94,113 +60,48 @@ class SequenceRecommender(VectorRecommender):
     def _items(self, catalogue: Catalogue) -> ItemNetwork:
         """Vectors of items, not trained."""
 
-    def _placed(self, catalogue: Catalogue) -> BoolArray:
-        """(items,) bool, the items that have a vector."""
-        return catalogue.touched
-
-    @property
-    def _reads_times(self) -> bool:
-        return False
-
     # -- fitting -----------------------------------------------------------------------------------------------------
 
-    def _fit(
-        self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
-    ) -> dict[str, Any]:
-        touched = data.touched()
-        if not touched.any():
-            raise DataError("There are no positive actions to learn from.", hint="Give events with a weight above 0.")
-        media = prepared(items, self.settings.width) if isinstance(self.settings, MediaSequenceSettings) else {}
-        catalogue = Catalogue(touched, media)
-        placed = self._placed(catalogue)
-        sequences = Sequences.of(self._with_times(data.queries(), data), placed)
-        self._refuse_too_much(catalogue, sequences)
-        lesson = _Lesson(sequences, catalogue, placed, data.events.has_order)
-        if validation is not None:
-            queries = self._with_times(validation.queries, data)
-            asked = Holdout(queries, validation.targets, validation.exclude, validation.candidates)
-            return self._learn(lesson, NextQuestion.of(asked, placed, rng), rng, self.settings)[0]
-        return self._learn_by_holdout(lesson, rng)
-
-    def _with_times(self, queries: Queries, data: Dataset) -> Queries:
-        if not self._reads_times or isinstance(queries, TimedQueries):
-            return queries
-        return TimedQueries.of(queries, data.events)
-
-    def _learn_by_holdout(self, lesson: _Lesson, rng: np.random.Generator) -> dict[str, Any]:
-        """Training without the last items finds the number of epochs of training on all."""
-        settings, folder = self.settings, self.settings.checkpoint
-        if settings.patience and settings.epochs > settings.validate_every:
-            kept, question = hold_out(lesson.sequences, lesson.catalogue.n_items, rng, ordered=lesson.ordered)
-            first = settings.model_copy(update={"checkpoint": str(Path(folder) / "choose") if folder else ""})
-            epochs = self._learn(replace(lesson, sequences=kept), question, rng, first)[1]
-            last = {"epochs": epochs, "checkpoint": str(Path(folder) / "all") if folder else ""}
-            settings = settings.model_copy(update=last)
-        return self._learn(lesson, None, rng, settings)[0]
-
-    def _learn(
-        self, lesson: _Lesson, question: NextQuestion | None, rng: np.random.Generator, settings: SequenceSettings
-    ) -> tuple[dict[str, Any], int]:
-        """One training run: what was learned, and its best epoch."""
-        network, batches = self._prepared(lesson, rng, settings)
-
-        def answer(asked: Sequences) -> FloatArray:
-            shown, compared = network.tables()
-            scores: FloatArray = read(network.core, shown, asked, settings.length) @ compared.T
-            scores[:, ~lesson.placed] = -np.inf
-            return scores
-
-        score = None if question is None else lambda: question.score(answer)
-        history = train(network, batches, settings, rng=rng, score=score)
-        shown, compared = network.tables()
-        learned = {
-            "weights_": to_numpy(nn.utils.parameters_to_vector(network.core.parameters())),
-            "items_": np.where(lesson.placed[:, None], compared, np.float32(0)),
-            "placed_": lesson.placed,
-        }
-        return learned if self.tied else learned | {"shown_": shown}, history.best_epoch
-
-    def _prepared(
-        self, lesson: _Lesson, rng: np.random.Generator, settings: SequenceSettings
-    ) -> tuple[SequenceNetwork, Windows]:
-        """The network before training, and its batches."""
+    def _prepared(self, lesson: Lesson, rng: np.random.Generator) -> tuple[SequenceNetwork, Windows]:
+        s = self.settings
         can_come = np.unique(lesson.sequences.items)
-        negatives = Negatives(lesson.sequences.matrix(lesson.catalogue.n_items), power=settings.power)
-        full = settings.loss == "full" or (settings.loss == "auto" and len(can_come) <= FULL_UP_TO)
-        count = 0 if full else settings.negatives
+        negatives = Negatives(lesson.sequences.matrix(lesson.catalogue.n_items), power=s.power)
+        full = s.loss == "full" or (s.loss == "auto" and len(can_come) <= FULL_UP_TO)
         batches = Windows(
             lesson.sequences,
-            settings.length,
-            settings.batch_size,
+            s.length,
+            s.batch_size,
             ordered=lesson.ordered,
             negatives=negatives,
-            count=count,
+            count=0 if full else s.negatives,
         )
         with seeded(rng):
             items = self._items(lesson.catalogue)
             core = self._core(items.width)
-        log_q = negatives.log_q if settings.log_q and settings.power and not full else None
+        log_q = negatives.log_q if s.log_q and s.power and not full else None
         return SequenceNetwork(items, core, can_come, log_q), batches
 
-    def _refuse_too_much(self, catalogue: Catalogue, sequences: Sequences) -> None:
+    def _answer(self, network: SequenceNetwork, lesson: Lesson, asked: Sequences) -> FloatArray:
+        shown, compared = network.tables()
+        scores: FloatArray = read(network.core, shown, asked, self.settings.length) @ compared.T
+        scores[:, ~lesson.placed] = -np.inf
+        return scores
+
+    def _learned(self, network: SequenceNetwork, lesson: Lesson) -> dict[str, Any]:
+        shown, compared = network.tables()
+        learned = {
+            "weights_": row_of(network.core.parameters()),
+            "items_": np.where(lesson.placed[:, None], compared, np.float32(0)),
+            "placed_": lesson.placed,
+        }
+        return learned if self.tied else learned | {"shown_": shown}
+
+    def _floats(self, catalogue: Catalogue, tokens: int, length: int) -> float:
         s = self.settings
-        tokens = s.batch_size * min(s.length, int(np.diff(sequences.indptr).max(initial=1)))
-        wide = sum(2.0 * (one.raw.size + one.vectors.size) for one in catalogue.media.values())
         tables = 8.0 * catalogue.n_items * s.dim * (1 + len(catalogue.media))
         pieces = tokens * min(catalogue.n_items, max(CHUNK, s.negatives))
         scores = 3.0 * max(pieces, min(tokens * catalogue.n_items, SCORES_AT_ONCE))
-        steps = tokens * (60.0 * s.dim + self._floats_of_a_step(tokens // s.batch_size))
-        gigabytes = 4e-9 * (tables + wide + scores + steps)
-        if gigabytes > s.memory_gb:
-            raise ResourceError(
-                f"{type(self).__name__} would need about {gigabytes:.1f} GB for {catalogue.n_items} items and "
-                f"{tokens} steps per batch; allowed are {s.memory_gb:g} GB.",
-                hint="Lower batch_size, length or dim, leave out rare items, or raise memory_gb.",
-            )
-
-    def _floats_of_a_step(self, length: int) -> float:
-        """Estimated numbers in memory for each step of a batch, beyond vectors and scores: those of attention."""
-        return 0.0
+        return tables + scores + super()._floats(catalogue, tokens, length)
 
     # -- answers -----------------------------------------------------------------------------------------------------
 
@@ -227,10 +128,7 @@ class SequenceRecommender(VectorRecommender):
     def _trained_core(self, width: int) -> Core:
         with torch.random.fork_rng():
             core = self._core(width)
-        size = sum(part.numel() for part in core.parameters())
-        if size != len(self.weights_):
-            raise ArtifactError(f"{len(self.weights_)} weights for a network of {size}: other settings or damage.")
-        nn.utils.vector_to_parameters(torch.from_numpy(np.array(self.weights_)), core.parameters())
+        fill(core.parameters(), self.weights_)
         return core.eval()
 
     weights_: FloatArray
@@ -256,6 +154,9 @@ class MediaSequenceRecommender(SequenceRecommender):
     needs_features = True
     handles_cold_items = True
     settings: MediaSequenceSettings
+
+    def _catalogue(self, data: Dataset, items: FeatureSet) -> Catalogue:
+        return Catalogue(data.touched(), prepared(items, self.settings.width))
 
     def _placed(self, catalogue: Catalogue) -> BoolArray:
         seen = having_any(catalogue.media, catalogue.n_items)

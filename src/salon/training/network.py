@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -47,6 +47,24 @@ def load_weights(network: nn.Module, weights: Mapping[str, np.ndarray[Any, Any]]
         network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
     except RuntimeError as error:
         raise ArtifactError(f"The weights do not fit the network: {error}.") from None
+
+
+def row_of(parameters: Iterable[nn.Parameter]) -> FloatArray:
+    """All numbers of the parameters in one row, float32."""
+    return to_numpy(nn.utils.parameters_to_vector(parameters))
+
+
+def fill(parameters: Iterable[nn.Parameter], row: FloatArray) -> None:
+    """Puts a row that `row_of` gave into parameters of the same shapes.
+
+    Raises:
+        ArtifactError: They hold more or fewer numbers.
+    """
+    parts = list(parameters)
+    size = sum(part.numel() for part in parts)
+    if size != len(row):
+        raise ArtifactError(f"{len(row)} weights for a network of {size}: other settings or damage.")
+    nn.utils.vector_to_parameters(torch.from_numpy(np.array(row)), parts)
 
 
 class NetworkComponent(Component):
