@@ -94,10 +94,13 @@ class Recommender(Component, ABC):
             DataError: A query names an item row outside the catalogue.
         """
         self.check_fitted()
+        self._check_rows(queries)
+        return np.asarray(self._score(queries), dtype=np.float32)
+
+    def _check_rows(self, queries: Queries) -> None:
         outside = queries.items[(queries.items < 0) | (queries.items >= self.n_items_)]
         if outside.size:
             raise DataError(f"A query names item row {int(outside[0])} of {self.n_items_}.")
-        return np.asarray(self._score(queries), dtype=np.float32)
 
     def recommend(
         self,
@@ -123,16 +126,20 @@ class Recommender(Component, ABC):
         self.check_fitted()
         found = []
         for rows in blocks(len(queries), block_size(self.n_items_)):
-            part = queries.take(rows)
-            scores = self.score(part)
-            if exclude_seen:
-                scores[part.row_of(), part.items] = -np.inf
-            if allow is not None:
-                scores[~(allow if allow.ndim == 1 else allow[rows]) & np.ones_like(scores, bool)] = -np.inf
-            found.append(top_k(scores, k))
+            mask = allow[rows] if allow is not None and allow.ndim == 2 else allow
+            found.append(self._recommend(queries.take(rows), k, exclude_seen=exclude_seen, allow=mask))
         if not found:
             return TopK(np.zeros((0, k), np.int64), np.zeros((0, k), np.float32))
         return TopK(np.concatenate([f.ids for f in found]), np.concatenate([f.scores for f in found]))
+
+    def _recommend(self, queries: Queries, k: int, *, exclude_seen: bool, allow: BoolArray | None) -> TopK:
+        """The k best items of a block of queries, as `recommend`; for models that need not score all to find them."""
+        scores = self.score(queries)
+        if exclude_seen:
+            scores[queries.row_of(), queries.items] = -np.inf
+        if allow is not None:
+            scores[~allow & np.ones_like(scores, bool)] = -np.inf
+        return top_k(scores, k)
 
     def similar(self, items: IntArray, k: int = 10, *, allow: BoolArray | None = None) -> TopK:
         """The k items most like each given item: what this model recommends to someone who liked only that one."""

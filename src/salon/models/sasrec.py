@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from salon.errors import SettingError
 from salon.models.base import Grid
 from salon.models.sequence import SequenceRecommender, SequenceSettings
 from salon.models.sequence_cores import CausalTransformer
@@ -41,8 +40,6 @@ class SASRec(SequenceRecommender):
 
     def _core(self, width: int) -> Core:
         s = self.settings
-        if s.dim % s.heads:
-            raise SettingError(f"{s.dim} numbers cannot be parted among {s.heads} heads.", hint="Set heads or dim.")
         return CausalTransformer(s.dim, s.length, s.blocks, s.heads, s.dropout, intervals=s.intervals)
 
     def _items(self, catalogue: Catalogue) -> ItemNetwork:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from salon.errors import SettingError
 from salon.models.sequence_network import Core
 
 BUCKETS = 64
@@ -80,11 +81,14 @@ class TransformerBlock(nn.Module):
 class CausalTransformer(Core):
     """Blocks of causal attention over steps and their positions, counted from the first step read.
 
-    A step's output is the same whatever follows it. Norms stand in front of the parts, and one at either end.
+    A step's output is the same whatever follows it. Norms stand in front of the parts, and one at either end. The
+    number of heads must divide `dim`.
     """
 
     def __init__(self, dim: int, length: int, blocks: int, heads: int, dropout: float, *, intervals: bool) -> None:
         super().__init__()
+        if dim % heads:
+            raise SettingError(f"{dim} numbers cannot be parted among {heads} heads.", hint="Set heads or dim.")
         self.dim, self.intervals = dim, intervals
         self.positions = nn.Parameter(torch.randn(length, dim) * 0.02)
         self.first, self.last, self.dropout = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.Dropout(dropout)

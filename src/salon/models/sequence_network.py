@@ -123,7 +123,7 @@ class SequenceNetwork(nn.Module):
         there = targets >= 0
         states, wanted = states[there], targets[there]
         if not len(negatives):
-            return _full_softmax(states, self.items.outputs(self.catalogue), self.place[wanted])
+            return full_softmax(states, self.items.outputs(self.catalogue), self.place[wanted])
         unique, place = torch.unique(torch.cat([wanted, negatives]), return_inverse=True)
         vectors = self.items.outputs(unique)
         right = (states * vectors[place[: len(wanted)]]).sum(dim=1)
@@ -141,7 +141,7 @@ class SequenceNetwork(nn.Module):
         return shown, compared
 
 
-def _full_softmax(states: Tensor, vectors: Tensor, targets: Tensor) -> Tensor:
+def full_softmax(states: Tensor, vectors: Tensor, targets: Tensor) -> Tensor:
     """Over all rows of `vectors`; at once where the scores fit, which is half as much work."""
     if len(states) * len(vectors) <= SCORES_AT_ONCE:
         return functional.cross_entropy(states @ vectors.T, targets)

@@ -74,6 +74,30 @@ def ring_features(order: Array, *, missing: int = 0) -> FeatureSet:
     )
 
 
+def following(order: Array, items: Array) -> Array:
+    """The items after these on the ring."""
+    place = np.empty(RING, np.int64)
+    place[order] = np.arange(RING)
+    return order[(place[items] + 1) % RING]
+
+
+def turns() -> tuple[Dataset, FeatureSet, Array]:
+    """Two kinds of items take turns; nobody touched the last ten items, and the last says nothing of itself.
+
+    Returns:
+        The log, what text tells of the items, and (items,) their kind, 0 or 1.
+    """
+    rng = np.random.default_rng(0)
+    kind = np.arange(40) % 2
+    warm = np.arange(40) < 30
+    histories = [[int(rng.choice(np.flatnonzero(warm & (kind == (u + t) % 2)))) for t in range(5)] for u in range(60)]
+    vectors = 0.3 * rng.standard_normal((40, 6))
+    vectors[:, 0] = 2 * kind - 1
+    there = np.arange(40) != 39
+    text = Features(np.where(there[:, None], vectors, 0).astype(np.float32), there)
+    return dataset(histories, 40), FeatureSet({"text": text}), kind
+
+
 def hit_rate(model: Recommender, data: Dataset, wanted: Array) -> float:
     """How often the first answer is the right one, what was seen left out."""
     queries = data.queries()

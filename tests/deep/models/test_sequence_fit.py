@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import sparse
-from sequence_world import QUICK, RING, SEQUENCE, dataset, hit_rate, ring, ring_features
+from sequence_world import QUICK, RING, SEQUENCE, dataset, following, hit_rate, ring, ring_features, turns
 
 from salon.data import Dataset, Events, Holdout, Queries
 from salon.encode.base import Features, FeatureSet
@@ -18,13 +18,6 @@ from salon.registry import resolve
 from salon.testing import check_recommender
 
 MEDIA = ["mediasasrec", "mmrnn"]
-
-
-def following(order: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """The items after these on the ring."""
-    place = np.empty(RING, np.int64)
-    place[order] = np.arange(RING)
-    return order[(place[items] + 1) % RING]
 
 
 @pytest.mark.parametrize("name", SEQUENCE)
@@ -104,20 +97,12 @@ def test_validation_is_asked_with_the_times_of_the_log() -> None:
 
 @pytest.mark.parametrize("name", MEDIA)
 def test_new_items_are_placed_by_their_media_alone(name: str) -> None:
-    """Two kinds of items take turns; five items of each kind were never touched."""
-    rng = np.random.default_rng(0)
-    kind = np.arange(40) % 2
-    warm = np.arange(40) < 30
-    histories = [[int(rng.choice(np.flatnonzero(warm & (kind == (u + t) % 2)))) for t in range(5)] for u in range(60)]
-    vectors = 0.3 * rng.standard_normal((40, 6))
-    vectors[:, 0] = 2 * kind - 1
-    there = np.arange(40) != 39
-    text = Features(np.where(there[:, None], vectors, 0).astype(np.float32), there)
-    data = dataset(histories, 40)
-    model = resolve("model", name)(**{**QUICK, "epochs": 12}, ids=False).fit(data, FeatureSet({"text": text}), rng=0)
+    data, items, kind = turns()
+    model = resolve("model", name)(**{**QUICK, "epochs": 12}, ids=False).fit(data, items, rng=0)
     scores = model.score(data.queries())[:, 30:]
     assert (scores[:, -1] == -np.inf).all()  # neither liked by anybody nor described
-    nxt = kind[[h[-1] for h in histories]] == 0
+    asked = data.queries()
+    nxt = kind[asked.items[asked.indptr[1:] - 1]] == 0
     best = kind[30 + scores.argmax(axis=1)] == 1
     assert (nxt == best).mean() > 0.95
     from_new = model.recommend(Queries.from_lists([[i] for i in range(30, 39)]), 3).ids
