@@ -109,6 +109,7 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "sasrec": "salon.models.sasrec:SASRec [torch]",
         "mediasasrec": "salon.models.mediasasrec:MediaSASRec [torch]",
         "mmrnn": "salon.models.mmrnn:MultimodalRNN [torch]",
+        "twotower": "salon.models.two_tower:TwoTower [torch]",
     },
     "index": {
         "exact": "salon.index.exact:ExactIndex",

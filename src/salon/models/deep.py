@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,7 +28,7 @@ from salon.models.rows import query_rows, touched_columns, training_rows
 from salon.training.batches import Negatives, shuffled
 from salon.training.loop import train
 from salon.training.network import seeded, to_numpy
-from salon.training.settings import TrainingSettings
+from salon.training.settings import TrainingSettings, settings_for_all
 from salon.types import BoolArray, FloatArray, IntArray
 
 
@@ -92,25 +91,20 @@ class DeepRecommender(VectorRecommender):
         rows = training_rows(data, weighted=False)
         media = prepared(items, self.settings.width) if isinstance(self.settings, MediaSettings) else {}
         self._refuse_too_much(rows, media)
+        settings, question = self.settings, None
         if validation is not None:
-            answers = self._learn(rows, media, Question.of(validation, rng), rng, self.settings)[0]
+            question = Question.of(validation, rng)
         else:
-            answers = self._learn_by_holdout(rows, media, rng)
+            settings = settings_for_all(settings, lambda given: self._best_epoch(rows, media, rng, given))
+        answers = self._learn(rows, media, question, rng, settings)[0]
         return {f"{name}_": value for name, value in vars(answers).items()}
 
-    def _learn_by_holdout(
-        self, rows: sparse.csr_array, media: Mapping[str, Media], rng: np.random.Generator
-    ) -> Answers:
-        """Training on nine tenths finds the number of epochs of training on all."""
-        settings, folder = self.settings, self.settings.checkpoint
-        if settings.patience and settings.epochs > settings.validate_every:
-            kept, question = hold_out(rows, rng)
-            first = {"checkpoint": str(Path(folder) / "choose") if folder else ""}
-            epochs = self._learn(kept, media, question, rng, settings.model_copy(update=first))[1]
-            settings = settings.model_copy(
-                update={"epochs": epochs, "checkpoint": str(Path(folder) / "all") if folder else ""}
-            )
-        return self._learn(rows, media, None, rng, settings)[0]
+    def _best_epoch(
+        self, rows: sparse.csr_array, media: Mapping[str, Media], rng: np.random.Generator, settings: DeepSettings
+    ) -> int:
+        """Of training on nine tenths of the likes."""
+        kept, question = hold_out(rows, rng)
+        return self._learn(kept, media, question, rng, settings)[1]
 
     def _learn(
         self,

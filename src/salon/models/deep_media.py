@@ -15,6 +15,49 @@ from salon.types import BoolArray, FloatArray
 
 
 @dataclass(frozen=True)
+class Projection:
+    """How the features of one modality are made ready, learned from the items that have it.
+
+    Attributes:
+        centre: (d,) float32, their mean.
+        directions: (d, width) float32, the leading directions, or (d, 0) where all numbers are kept.
+        fingerprint: What made the features.
+    """
+
+    centre: FloatArray
+    directions: FloatArray
+    fingerprint: str
+
+    @classmethod
+    def of(cls, features: Features, width: int) -> Projection:
+        """The projection of given features to at most `width` numbers: PCA without a copy of the mean."""
+        centre = features.vectors[features.present].mean(axis=0)
+        directions: FloatArray = np.zeros((features.dim, 0), np.float32)
+        if features.dim > width:
+            centred = np.where(features.present[:, None], features.vectors - centre, np.float32(0))
+            subset = [features.dim - width, features.dim - 1]
+            found = scipy.linalg.eigh(centred.T @ centred, subset_by_index=subset)[1]
+            directions = np.asarray(found[:, ::-1], np.float32)
+        return cls(centre, directions, features.fingerprint)
+
+    @property
+    def width(self) -> int:
+        """Numbers that come out."""
+        return self.directions.shape[1] or len(self.centre)
+
+    def __call__(self, features: Features) -> FloatArray:
+        """(n, width) float32, rows of length 1, 0 where absent.
+
+        Raises:
+            FingerprintError: Another encoder made these features.
+        """
+        known = Features(np.zeros((0, len(self.centre)), np.float32), np.zeros(0, bool), self.fingerprint)
+        known.check_same_space(features)
+        centred = np.where(features.present[:, None], features.vectors - self.centre, np.float32(0))
+        return unit_rows(centred @ self.directions if self.directions.shape[1] else centred)
+
+
+@dataclass(frozen=True)
 class Media:
     """One modality of all items.
 
@@ -23,11 +66,13 @@ class Media:
         vectors: (items, at most `width`) float32, centred, reduced to the leading directions, rows of length 1, 0
             where absent: what networks read.
         present: (items,) bool.
+        projection: What made `vectors` of `raw`.
     """
 
     raw: FloatArray
     vectors: FloatArray
     present: BoolArray
+    projection: Projection
 
 
 def prepared(items: FeatureSet, width: int) -> dict[str, Media]:
@@ -49,16 +94,6 @@ def having_any(media: Mapping[str, Media], n_items: int) -> BoolArray:
 
 
 def _media(features: Features, width: int) -> Media:
-    there = features.present
-    raw = np.where(there[:, None], features.vectors, np.float32(0))
-    centred = np.where(there[:, None], raw - raw[there].mean(axis=0), np.float32(0))
-    return Media(raw, unit_rows(_leading(centred, width)), there.copy())
-
-
-def _leading(centred: FloatArray, width: int) -> FloatArray:
-    """(n, at most width): the coordinates along the directions of largest variance, PCA without a copy of the mean."""
-    if centred.shape[1] <= width:
-        return centred
-    last = centred.shape[1] - 1
-    _, directions = scipy.linalg.eigh(centred.T @ centred, subset_by_index=[last - width + 1, last])
-    return np.asarray(centred @ directions[:, ::-1], np.float32)
+    raw = np.where(features.present[:, None], features.vectors, np.float32(0))
+    projection = Projection.of(features, width)
+    return Media(raw, projection(features), features.present.copy(), projection)

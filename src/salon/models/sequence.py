@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from pydantic import Field
-from torch import nn
 
 from salon.data import Dataset, Holdout, Queries
 from salon.encode.base import FeatureSet
-from salon.errors import ArtifactError, DataError, ResourceError
+from salon.errors import DataError, ResourceError
 from salon.models.base import VectorRecommender
 from salon.models.deep_media import having_any, prepared
 from salon.models.sequence_data import Sequences, TimedQueries, Windows
@@ -35,8 +32,8 @@ from salon.models.sequence_network import (
 from salon.models.sequence_question import NextQuestion, hold_out
 from salon.training.batches import Negatives
 from salon.training.loop import train
-from salon.training.network import seeded, to_numpy
-from salon.training.settings import TrainingSettings
+from salon.training.network import from_vector, seeded, to_vector
+from salon.training.settings import TrainingSettings, settings_for_all
 from salon.types import BoolArray, FloatArray
 
 FULL_UP_TO = 20_000
@@ -116,27 +113,23 @@ class SequenceRecommender(VectorRecommender):
         sequences = Sequences.of(self._with_times(data.queries(), data), placed)
         self._refuse_too_much(catalogue, sequences)
         lesson = _Lesson(sequences, catalogue, placed, data.events.has_order)
+        settings, question = self.settings, None
         if validation is not None:
-            queries = self._with_times(validation.queries, data)
-            asked = Holdout(queries, validation.targets, validation.exclude, validation.candidates)
-            return self._learn(lesson, NextQuestion.of(asked, placed, rng), rng, self.settings)[0]
-        return self._learn_by_holdout(lesson, rng)
+            asked = replace(validation, queries=self._with_times(validation.queries, data))
+            question = NextQuestion.of(asked, placed, rng)
+        else:
+            settings = settings_for_all(settings, lambda given: self._best_epoch(lesson, rng, given))
+        return self._learn(lesson, question, rng, settings)[0]
 
     def _with_times(self, queries: Queries, data: Dataset) -> Queries:
         if not self._reads_times or isinstance(queries, TimedQueries):
             return queries
         return TimedQueries.of(queries, data.events)
 
-    def _learn_by_holdout(self, lesson: _Lesson, rng: np.random.Generator) -> dict[str, Any]:
-        """Training without the last items finds the number of epochs of training on all."""
-        settings, folder = self.settings, self.settings.checkpoint
-        if settings.patience and settings.epochs > settings.validate_every:
-            kept, question = hold_out(lesson.sequences, lesson.catalogue.n_items, rng, ordered=lesson.ordered)
-            first = settings.model_copy(update={"checkpoint": str(Path(folder) / "choose") if folder else ""})
-            epochs = self._learn(replace(lesson, sequences=kept), question, rng, first)[1]
-            last = {"epochs": epochs, "checkpoint": str(Path(folder) / "all") if folder else ""}
-            settings = settings.model_copy(update=last)
-        return self._learn(lesson, None, rng, settings)[0]
+    def _best_epoch(self, lesson: _Lesson, rng: np.random.Generator, settings: SequenceSettings) -> int:
+        """Of training without the last items."""
+        kept, question = hold_out(lesson.sequences, lesson.catalogue.n_items, rng, ordered=lesson.ordered)
+        return self._learn(replace(lesson, sequences=kept), question, rng, settings)[1]
 
     def _learn(
         self, lesson: _Lesson, question: NextQuestion | None, rng: np.random.Generator, settings: SequenceSettings
@@ -154,7 +147,7 @@ class SequenceRecommender(VectorRecommender):
         history = train(network, batches, settings, rng=rng, score=score)
         shown, compared = network.tables()
         learned = {
-            "weights_": to_numpy(nn.utils.parameters_to_vector(network.core.parameters())),
+            "weights_": to_vector(network.core),
             "items_": np.where(lesson.placed[:, None], compared, np.float32(0)),
             "placed_": lesson.placed,
         }
@@ -225,13 +218,7 @@ class SequenceRecommender(VectorRecommender):
         return scores
 
     def _trained_core(self, width: int) -> Core:
-        with torch.random.fork_rng():
-            core = self._core(width)
-        size = sum(part.numel() for part in core.parameters())
-        if size != len(self.weights_):
-            raise ArtifactError(f"{len(self.weights_)} weights for a network of {size}: other settings or damage.")
-        nn.utils.vector_to_parameters(torch.from_numpy(np.array(self.weights_)), core.parameters())
-        return core.eval()
+        return from_vector(lambda: self._core(width), self.weights_)
 
     weights_: FloatArray
     items_: FloatArray

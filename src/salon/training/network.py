@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from torch import nn
 from salon.component import Component
 from salon.errors import ArtifactError
 from salon.types import FloatArray
+
+M = TypeVar("M", bound=nn.Module)
 
 PREFIX = "network_."
 """Before the names of weights in a saved state."""
@@ -47,6 +49,26 @@ def load_weights(network: nn.Module, weights: Mapping[str, np.ndarray[Any, Any]]
         network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
     except RuntimeError as error:
         raise ArtifactError(f"The weights do not fit the network: {error}.") from None
+
+
+def to_vector(network: nn.Module) -> FloatArray:
+    """All parameters in one (n,) float32 array."""
+    return to_numpy(nn.utils.parameters_to_vector(network.parameters()))
+
+
+def from_vector(build: Callable[[], M], weights: FloatArray) -> M:
+    """The network of `build` with the parameters of `to_vector`, in evaluation mode.
+
+    Raises:
+        ArtifactError: It has another number of parameters.
+    """
+    with torch.random.fork_rng():
+        network = build()
+    size = sum(part.numel() for part in network.parameters())
+    if size != len(weights):
+        raise ArtifactError(f"{len(weights)} weights for a network of {size}: other settings or damage.")
+    nn.utils.vector_to_parameters(torch.from_numpy(np.array(weights)), network.parameters())
+    return network.eval()
 
 
 class NetworkComponent(Component):
