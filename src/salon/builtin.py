@@ -110,6 +110,7 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "mediasasrec": "salon.models.mediasasrec:MediaSASRec [torch]",
         "mmrnn": "salon.models.mmrnn:MultimodalRNN [torch]",
         "twotower": "salon.models.two_tower:TwoTower [torch]",
+        "mmoe": "salon.models.two_tower_mmoe:MMoE [torch]",
     },
     "index": {
         "exact": "salon.index.exact:ExactIndex",

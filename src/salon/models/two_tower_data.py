@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,16 +20,14 @@ class Pairs:
     Attributes:
         people: (p,) int64 rows of the histories.
         items: (p,) int64 item rows.
-        labels: (p, tasks) float32 of what happened, NaN where unknown; no tasks where a pair says only "liked".
+        labels: (p, tasks) float32 of what came of it, NaN where unknown.
+        tasks: Names of the columns; none where a pair says only "liked".
     """
 
     people: IntArray
     items: IntArray
-    labels: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-
-    def __post_init__(self) -> None:
-        if not self.labels.size:
-            object.__setattr__(self, "labels", np.zeros((len(self.items), 0), np.float32))
+    labels: FloatArray
+    tasks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -37,11 +35,11 @@ class Pairs:
     @classmethod
     def of(cls, sequences: Sequences) -> Pairs:
         """Every step of every history."""
-        return cls(sequences.owner(), sequences.items)
+        return cls(sequences.owner(), sequences.items, np.zeros((len(sequences.items), 0), np.float32))
 
     def take(self, rows: IntArray | BoolArray) -> Pairs:
         """Some pairs only."""
-        return Pairs(self.people[rows], self.items[rows], self.labels[rows])
+        return Pairs(self.people[rows], self.items[rows], self.labels[rows], self.tasks)
 
 
 @dataclass(frozen=True)
@@ -153,8 +151,8 @@ def in_no_order(sequences: Sequences, n_items: int) -> Sequences:
 class PairBatches:
     """Epochs of (item (n,), steps (n, T), profiles (n, attributes), negatives), and labels where pairs have them.
 
-    Without labels the negatives are (count,), shared by the batch; with labels (n, count), each nothing that the person
-    has done.
+    Without labels the negatives are (count,), shared by the batch; with labels (n, count), nothing that the person
+    likes.
 
     Args:
         pairs: What to learn.
@@ -186,7 +184,7 @@ class PairBatches:
             pairs = self._pairs.take(part)
             profiles = histories.profiles(pairs.people)
             steps = self._hidden(histories.steps(pairs), profiles, rng)
-            if pairs.labels.shape[1]:
+            if pairs.tasks:
                 others = self._negatives.draw(pairs.people, self._count, rng)
                 yield pairs.items, steps, profiles, others, pairs.labels
             else:

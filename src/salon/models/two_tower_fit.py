@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,13 @@ from salon.models.deep_media import having_any, prepared
 from salon.models.sequence_data import Sequences
 from salon.models.sequence_network import Catalogue
 from salon.models.sequence_question import NextQuestion
-from salon.models.two_tower_data import Histories, Pairs, PairBatches, Reading
+from salon.models.two_tower_data import Histories, PairBatches, Pairs, Reading
 from salon.models.two_tower_network import TowerItems, TowerNetwork, UserTower
 from salon.models.two_tower_parts import ItemModel, UserModel
 from salon.models.two_tower_settings import TowerSettings
 from salon.training.batches import Negatives
 from salon.training.loop import train
-from salon.training.network import seeded, to_vector
+from salon.training.network import seeded, to_numpy, to_vector
 from salon.training.settings import settings_for_all
 from salon.types import BoolArray, FloatArray
 
@@ -37,6 +37,7 @@ class Lesson:
         catalogue: The items.
         placed: (items,) bool, the items that have a vector.
         ordered: Whether the order of a history means anything.
+        held: Pairs that are neither learned nor part of the histories, to measure by, or None.
     """
 
     pairs: Pairs
@@ -44,6 +45,7 @@ class Lesson:
     catalogue: Catalogue
     placed: BoolArray
     ordered: bool
+    held: Pairs | None = None
 
     @property
     def attributes(self) -> int:
@@ -75,7 +77,7 @@ class TowerRecommender(Recommender):
     settings: TowerSettings
 
     @abstractmethod
-    def _pairs(self, data: Dataset, sequences: Sequences) -> Pairs:
+    def _pairs(self, data: Dataset, sequences: Sequences, placed: BoolArray) -> Pairs:
         """The pairs that the log gives."""
 
     @abstractmethod
@@ -88,13 +90,19 @@ class TowerRecommender(Recommender):
 
     @abstractmethod
     def _scores(self, network: TowerNetwork, people: Sequences, table: FloatArray) -> FloatArray:
-        """(n, items) float32 that a network gives people, from the vectors of all items (items, dim), not scaled."""
+        """(n, items) float32 that a network gives people; `table` (items, dim) holds the outputs of the item tower."""
 
     @abstractmethod
     def _negatives(self) -> int:
         """How many further items a batch, or a pair with labels, brings."""
 
-    def _after(self, network: TowerNetwork, lesson: Lesson, rng: np.random.Generator) -> tuple[dict[str, Any], ...]:
+    def _apart(self, lesson: Lesson, rng: np.random.Generator) -> Lesson:
+        """What is learned where validation is given."""
+        return lesson
+
+    def _after(
+        self, network: TowerNetwork, lesson: Lesson, rng: np.random.Generator
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """(what else was learned, what is to be reported) of a trained network."""
         return {}, {}
 
@@ -106,6 +114,7 @@ class TowerRecommender(Recommender):
         settings, question, report = self.settings, None, {}
         if validation is not None:
             question = NextQuestion.of(validation, lesson.placed, rng)
+            lesson = self._apart(lesson, rng)
         else:
 
             def choose(given: TowerSettings) -> int:
@@ -124,7 +133,7 @@ class TowerRecommender(Recommender):
         media = prepared(items, self.settings.width) if len(items) or not self.settings.ids else {}
         placed = having_any(media, data.n_items) | (touched & self.settings.ids)
         sequences = Sequences.of(data.queries(), placed)
-        pairs = self._pairs(data, sequences)
+        pairs = self._pairs(data, sequences, placed)
         return Lesson(pairs, sequences, Catalogue(touched, media), placed, data.events.has_order)
 
     def _reading(self, lesson: Lesson) -> Reading:
@@ -167,7 +176,7 @@ class TowerRecommender(Recommender):
         table = np.where(lesson.placed[:, None], items.table(), np.float32(0))
         content = np.zeros(0, np.float32) if items.content is None else to_vector(items.content)
         media = {name: one.projection for name, one in lesson.catalogue.media.items()}
-        item = ItemModel(self.settings, content, lesson.placed, table, media)
+        item = ItemModel(self.settings, content, lesson.placed, table, to_numpy(items.bias), media)
         user = UserModel(self.settings, to_vector(users), lesson.placed, table, lesson.attributes, lesson.ordered)
         return item.state() | user.state()
 

@@ -1,10 +1,11 @@
 """Two towers: an item's modalities become a vector, and a person's history and profile one of the same space.
 
-    t_im = norm(A_m f_im),   c_i = W attend([CLS, t_i1, .., t_iM]),   e_i = c_i + v_i,   item vector e_i / |e_i|
-    z_u  = M pool({e_j : j in the history of u}) + P a_u,   u = z_u + perceptron(norm(z_u)),   user vector u / |u|
+    t_im = norm(A_m f_im),   e_i = W mean(attend([t_i1, .., t_iM])) + v_i,   item vector [e_i / |e_i|, b.e_i]
+    z_u  = M pool({e_j : j in the history of u}) + P a_u,   u = z_u + perceptron(norm(z_u)),   user vector [u / |u|, 1]
 
 Absent modalities are masked in the attention, v_i is a free vector of an item that somebody liked, and a_u are the
-attributes of a person. Training hides modalities and free vectors now and then, so that what is left stands alone.
+attributes of a person. The last number of an item vector says how much it is liked by anybody; cosines alone are slow
+to learn that. Training hides modalities and free vectors now and then, so that what is left stands alone.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class ContentTower(nn.Module):
         super().__init__()
         self.dim = dim
         self.maps = nn.ModuleList([nn.Linear(width, dim) for width in widths])
-        self.join = TransformerJoiner(len(widths), dim, heads, layers, "cls")
+        self.join = TransformerJoiner(len(widths), dim, heads, layers, "mean")
         self.out = nn.Linear(dim, dim)
         nn.init.normal_(self.out.weight, std=0.1 / dim**0.5)
         nn.init.zeros_(self.out.bias)
@@ -65,17 +66,22 @@ class TowerItems(MediaNetwork):
         super().__init__(catalogue, ids=ids, dim=dim, hide=hide)
         self.width = dim
         self.content = ContentTower(self.widths, dim, heads, layers) if self.widths else None
+        self.bias = nn.Parameter(torch.randn(dim) * 0.05)
 
     def outputs(self, rows: Tensor) -> Tensor:
-        """(k, dim), not scaled."""
+        """(k, dim) e."""
         shown, count = self.shown(rows), len(self.widths)
         parts = [] if self.content is None else [self.content(self.features(rows), shown[:, :count] > 0)]
         if self.ids is not None:
             parts.append(shown[:, count:] * self.ids[rows])
         return torch.stack(parts).sum(dim=0)
 
+    def vectors(self, outputs: Tensor) -> Tensor:
+        """(k, dim + 1) item vectors of (k, dim) outputs."""
+        return torch.cat([functional.normalize(outputs, dim=1), (outputs @ self.bias).unsqueeze(1)], dim=1)
+
     def table(self) -> FloatArray:
-        """(items, dim) float32 of all items."""
+        """(items, dim) float32, the outputs of all items."""
         with torch.no_grad():
             parts = torch.arange(self.n_items, device=self.there.device).split(PLACED_AT_ONCE)
             return np.concatenate([to_numpy(self.outputs(part)) for part in parts])
@@ -92,7 +98,7 @@ class MeanPool(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """sum_j w_j x_j with w = softmax_j( q . tanh(W x_j + b) ) (Yang et al., NAACL 2016): items that say more count more.
+    """sum_j w_j x_j with w = softmax_j( q . tanh(W x_j + b) ) (Yang et al., NAACL 2016).
 
     What a step weighs against another depends on the two alone, so the order of the steps does not matter.
     """
@@ -158,15 +164,16 @@ class UserTower(nn.Module):
         self.dense = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), last)
 
     def forward(self, table: Tensor, steps: Tensor, profiles: Tensor) -> Tensor:
-        """(n, dim), not scaled.
+        """(n, dim + 1) user vectors.
 
         Args:
-            table: (k, dim) item vectors, not scaled.
+            table: (k, dim) outputs of the item tower.
             steps: (n, T) int rows of `table`, -1 for none, none before others.
             profiles: (n, attributes).
         """
         joined = self.read(self.pool(table, steps)) + profiles @ self.profile
-        return joined + self.dense(functional.layer_norm(joined, (self.dim,)))
+        people = joined + self.dense(functional.layer_norm(joined, (self.dim,)))
+        return torch.cat([functional.normalize(people, dim=1), torch.ones_like(people[:, :1])], dim=1)
 
 
 class TowerNetwork(nn.Module):
@@ -177,7 +184,7 @@ class TowerNetwork(nn.Module):
         self.items, self.users = items, users
 
     def tables(self, steps: Tensor, *rows: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """The vectors (k, dim) of all items that steps (n, T) and rows name, and both as rows of these.
+        """The outputs (k, dim) of all items that steps (n, T) and rows name, and both as rows of these.
 
         Each item is worked out once, so what is hidden of it is hidden wherever a batch shows it.
         """
@@ -191,12 +198,12 @@ class TowerNetwork(nn.Module):
 
 
 class InBatchNetwork(TowerNetwork):
-    """Two towers under a softmax of cosines over the items of a batch, less the log of their chance to be in it.
+    """Two towers under a softmax over the items of a batch, less the log of their chance to be in it.
 
     Args:
         items: The item tower.
         users: The user tower.
-        temperature: Divides the cosines.
+        temperature: Divides the products of vectors.
         log_q: (2, items) float32 log chance of an item to be liked in a pair, and to be drawn as a further negative.
         correct: Whether the chances are subtracted.
     """
@@ -214,8 +221,7 @@ class InBatchNetwork(TowerNetwork):
             torch.cat([wanted, negatives]), return_inverse=True, return_counts=True
         )
         table, steps, (own,) = self.tables(steps, candidates)
-        people = functional.normalize(self.users(table, steps, profiles), dim=1) / self.temperature
-        vectors = functional.normalize(table[own], dim=1)
+        people, vectors = self.users(table, steps, profiles) / self.temperature, self.items.vectors(table[own])
         liked, drawn = self.log_q[:, candidates]
         log_q = mixed_log_q(liked, len(wanted), drawn, len(negatives)) if self.correct else None
         return in_batch_softmax(people, vectors, place[: len(wanted)], counts, log_q)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from salon.arrays import unit_rows
 from salon.artifacts import read_json, read_state, reading, write_json, write_state, writing
@@ -17,6 +18,7 @@ from salon.config import build
 from salon.data import Queries
 from salon.encode.base import FeatureSet
 from salon.errors import DataError, did_you_mean
+from salon.index.exact import ExactIndex
 from salon.models.deep_media import Projection
 from salon.models.sequence_data import Sequences
 from salon.models.sequence_media import stretched
@@ -25,7 +27,7 @@ from salon.models.two_tower_data import dense_profiles, in_no_order
 from salon.models.two_tower_network import ContentTower, UserTower
 from salon.models.two_tower_settings import TowerSettings
 from salon.training.network import from_vector, to_numpy
-from salon.types import BoolArray, FloatArray
+from salon.types import BoolArray, FloatArray, IntArray, TopK
 
 
 @dataclass(frozen=True)
@@ -76,20 +78,28 @@ class ItemModel(TrainedTower):
     """Vectors of items: of the catalogue, and of any others from their features.
 
     Attributes:
-        table: (items, dim) float32 of the catalogue, not scaled, 0 where not placed.
+        table: (items, dim) float32, what the network says of the catalogue, 0 where not placed.
+        bias: (dim,) float32, its product with a row of `table` is the last number of an item vector.
         media: How the features of each modality are made ready.
     """
 
     kind = "item-tower"
     table: FloatArray
+    bias: FloatArray
     media: Mapping[str, Projection]
 
     def vectors(self) -> FloatArray:
-        """(items, dim) float32 of length 1; 0 where not placed."""
-        return unit_rows(self.table)
+        """(items, dim + 1) float32 of the catalogue: a direction of length 1 and a bias; 0 where not placed."""
+        return item_vectors(self.table, self.bias)
+
+    def similar(self, items: IntArray, k: int = 10) -> TopK:
+        """The k items of the nearest direction for each of n item rows, by cosine; the item itself is left out."""
+        directions, rows = unit_rows(self.table), np.asarray(items, np.int64)
+        own = sparse.csr_array((np.ones(len(rows)), (np.arange(len(rows)), rows)), shape=(len(rows), len(directions)))
+        return ExactIndex().build(directions).search(directions[rows], k, exclude=own, allow=self.placed)
 
     def place(self, items: FeatureSet) -> FloatArray:
-        """(n, dim) float32 of length 1: where n items would stand that nobody has touched; 0 without any modality.
+        """(n, dim + 1) float32: where n items would stand that nobody has touched; 0 without any modality.
 
         An item of the catalogue has the same vector here as there if nobody liked it or ids are off.
 
@@ -113,15 +123,15 @@ class ItemModel(TrainedTower):
         parts = torch.arange(items.n_items).split(PLACED_AT_ONCE)
         with torch.no_grad():
             found = [to_numpy(tower([f[part] for f in features], shown[part])) for part in parts]
-        return unit_rows(np.concatenate([np.zeros((0, s.dim), np.float32), *found]))
+        return item_vectors(np.concatenate([np.zeros((0, s.dim), np.float32), *found]), self.bias)
 
     def state(self) -> dict[str, Any]:
         """See `TrainedTower.state`."""
-        parts = {}
+        parts: dict[str, Any] = {}
         for number, one in enumerate(self.media.values()):
             parts |= {f"centre_{number}_": one.centre, f"directions_{number}_": one.directions}
         about = [[name, one.fingerprint] for name, one in self.media.items()]
-        known = {"item_weights_": self.weights, "placed_": self.placed, "table_": self.table}
+        known = {"item_weights_": self.weights, "placed_": self.placed, "table_": self.table, "bias_": self.bias}
         return known | {"modalities_": about} | parts
 
     @classmethod
@@ -131,7 +141,8 @@ class ItemModel(TrainedTower):
             name: Projection(state[f"centre_{number}_"], state[f"directions_{number}_"], fingerprint)
             for number, (name, fingerprint) in enumerate(state["modalities_"])
         }
-        return cls(settings, state["item_weights_"], state["placed_"], state["table_"], media)
+        weights, placed, table, bias = (state[n] for n in ("item_weights_", "placed_", "table_", "bias_"))
+        return cls(settings, weights, placed, table, bias, media)
 
 
 @dataclass(frozen=True)
@@ -150,13 +161,13 @@ class UserModel(TrainedTower):
     ordered: bool
 
     def vectors(self, queries: Queries) -> FloatArray:
-        """(n, dim) float32 of length 1; 0 for people of whom nothing is known.
+        """(n, dim + 1) float32: a direction of length 1, and 1; 0 for people of whom nothing is known.
 
         Raises:
             DataError: Profiles have other attributes than in training.
         """
         people = Sequences.of(queries, self.placed)
-        return unit_rows(read(self._tower(), self.table, self._arranged(people, queries.ordered), self.settings))
+        return read(self._tower(), self.table, self._arranged(people, queries.ordered), self.settings)
 
     def known(self, queries: Queries) -> BoolArray:
         """(n,) bool, the people with a liked item that has a vector, or with a profile that the model reads."""
@@ -182,8 +193,13 @@ class UserModel(TrainedTower):
         return cls(settings, *[state[name] for name in names])
 
 
+def item_vectors(table: FloatArray, bias: FloatArray) -> FloatArray:
+    """(n, dim + 1) float32 item vectors of outputs (n, dim) of an item tower."""
+    return np.concatenate([unit_rows(table), table @ bias[:, None]], axis=1)
+
+
 def read(tower: UserTower, table: FloatArray, people: Sequences, settings: TowerSettings) -> FloatArray:
-    """(n, dim) float32, not scaled: what a user tower says about people; 0 where nothing is known.
+    """(n, dim + 1) float32 vectors of people by a user tower; 0 where nothing is known.
 
     Args:
         tower: In evaluation mode.
@@ -194,7 +210,7 @@ def read(tower: UserTower, table: FloatArray, people: Sequences, settings: Tower
     device, attributes = tower.profile.device, tower.profile.shape[0]
     shown = torch.from_numpy(table).to(device)
     longest = settings.length if settings.pool == "gru" else int(np.diff(people.indptr).max(initial=0))
-    parts = [np.zeros((0, settings.dim), np.float32)]
+    parts = [np.zeros((0, settings.dim + 1), np.float32)]
     for start in range(0, len(people), READ_AT_ONCE):
         some = people.take(slice(start, start + READ_AT_ONCE))
         steps, profiles = some.last(longest)[0], dense_profiles(some, attributes)

@@ -46,8 +46,8 @@ def in_batch_softmax(
         items: (c, d), each item of the batch once: those that queries want, and further negatives.
         wanted: (n,) int, the row of `items` that is right.
         counts: (c,) how many draws gave each item.
-        log_q: (c,) log of the chance of a draw to be the item, subtracted from its scores (Yi et al., RecSys 2019); with
-            further negatives that of the mixture (Yang et al., WWW 2020), see `mixed_log_q`. None: no correction.
+        log_q: (c,) log of the chance of a draw to be the item, subtracted from its scores (Yi et al., RecSys 2019);
+            with further negatives that of the mixture (Yang et al., WWW 2020), see `mixed_log_q`. None: no correction.
     """
     scores = queries @ items.T
     if log_q is not None:
