@@ -23,10 +23,10 @@ from salon.types import BoolArray, FloatArray
 
 
 class TwoTower(TowerRecommender, VectorRecommender):
-    """Two towers trained by a softmax over the items of a batch (Yi et al., RecSys 2019).
+    """Two towers trained by a softmax over the items of a batch (Yi et al., RecSys 2019; Khrylchenko et al., 2025).
 
-        score = cos(u, e_i) + b.e_i,   s_j = score_j / tau - ln q_j,   q_j = (n p_j + m r_j) / (n + m)
-        loss = -ln[ exp(s_i) / (exp(s_i) + sum over all draws j of the batch but i of exp(s_j)) ]
+        score = cos(u, e_i) + b.e_i,   s = score / tau,   q_j = (n p_j + m r_j) / (n + m)
+        loss = -ln[ exp(s_i) / (exp(s_i) + sum over all draws j of the batch but i of exp(s_j) / ((n + m) q_j)) ]
 
     for n pairs of a batch and m further items (Yang et al., WWW 2020); p_j is the share of all likes that went to item
     j, and r is uniform over liked items. The towers are those of `two_tower_network`. A pair never shows its own item:

@@ -41,19 +41,22 @@ def in_batch_softmax(
 ) -> Tensor:
     """Cross entropy of each query's own item among all draws of a batch; copies of the own one are no negatives.
 
+    With log_q (Yi et al., RecSys 2019) the others, each weighed by 1 / its expected draws, stand for the whole catalogue.
+    The own item is no draw, so that its weight is 1 (Khrylchenko et al., RecSys 2025); corrected like the others, items
+    that are drawn often would come out too high.
+
     Args:
         queries: (n, d).
         items: (c, d), each item of the batch once: those that queries want, and further negatives.
         wanted: (n,) int, the row of `items` that is right.
         counts: (c,) how many draws gave each item.
-        log_q: (c,) log of the chance of a draw to be the item, subtracted from its scores (Yi et al., RecSys 2019);
-            with further negatives that of the mixture (Yang et al., WWW 2020), see `mixed_log_q`. None: no correction.
+        log_q: (c,) log of the chance of a draw to be the item; with further negatives that of the mixture (Yang et al.,
+            WWW 2020), see `mixed_log_q`. None: every draw weighs 1.
     """
-    scores = queries @ items.T
+    scores, place, weights = queries @ items.T, wanted.unsqueeze(1), counts.log()
     if log_q is not None:
-        scores = scores - log_q
-    place = wanted.unsqueeze(1)
-    return functional.cross_entropy((scores + counts.log()).scatter(1, place, scores.gather(1, place)), wanted)
+        weights = weights - log_q - counts.sum().log()
+    return functional.cross_entropy((scores + weights).scatter(1, place, scores.gather(1, place)), wanted)
 
 
 def mixed_log_q(first: Tensor, n_first: int, second: Tensor, n_second: int) -> Tensor:
