@@ -10,7 +10,7 @@ import numpy as np
 
 from salon.data import Dataset, Holdout
 from salon.encode.base import FeatureSet
-from salon.errors import DataError, ResourceError
+from salon.errors import DataError, ResourceError, SettingError
 from salon.models.base import Recommender
 from salon.models.deep_media import having_any, prepared
 from salon.models.sequence_data import Sequences
@@ -109,6 +109,9 @@ class TowerRecommender(Recommender):
     def _fit(
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
     ) -> dict[str, Any]:
+        dim, heads = self.settings.dim, self.settings.heads
+        if dim % heads:
+            raise SettingError(f"{dim} numbers cannot be parted among {heads} heads.", hint="Set heads to a divisor.")
         lesson = self._lesson(data, items)
         self._refuse_too_much(lesson)
         settings, question, report = self.settings, None, {}

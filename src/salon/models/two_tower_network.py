@@ -51,9 +51,11 @@ class ContentTower(nn.Module):
     def forward(self, features: Sequence[Tensor], there: Tensor) -> Tensor:
         """(k, dim) of one (k, width) per modality and there (k, modalities) bool; 0 for items without any."""
         some = there.any(dim=1)
+        vectors = self.out.weight.new_zeros(len(there), self.dim)
+        if not some.any():
+            return vectors
         maps = zip(self.maps, features, strict=True)
         tokens = torch.stack([functional.layer_norm(m(f[some]), (self.dim,)) for m, f in maps], dim=1)
-        vectors = tokens.new_zeros(len(there), self.dim)
         return vectors.index_copy(0, some.nonzero().squeeze(1), self.out(self.join(tokens, there[some])))
 
 

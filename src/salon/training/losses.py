@@ -41,9 +41,9 @@ def in_batch_softmax(
 ) -> Tensor:
     """Cross entropy of each query's own item among all draws of a batch; copies of the own one are no negatives.
 
-    With log_q (Yi et al., RecSys 2019) the others, each weighed by 1 / its expected draws, stand for the whole catalogue.
-    The own item is no draw, so that its weight is 1 (Khrylchenko et al., RecSys 2025); corrected like the others, items
-    that are drawn often would come out too high.
+    With log_q (Yi et al., RecSys 2019) the others, each weighed by 1 / its expected draws, stand for the whole
+    catalogue. The own item is no draw, so its weight is 1 (Khrylchenko et al., RecSys 2025); corrected like the others,
+    items that are drawn often would come out too high.
 
     Args:
         queries: (n, d).

@@ -44,6 +44,8 @@ STEPS = {"dim": 16, "batch_size": 16, "epochs": 40, "patience": 0, "learning_rat
 """For models of the next item."""
 STEPS_WITH_MEDIA = {**STEPS, "epochs": 20, "hide": 0.5}
 """For models of the next item that read media: stopped before they learn the toy world by heart."""
+TOWERS = {"dim": 16, "batch_size": 128, "epochs": 15, "patience": 0, "learning_rate": 2e-2}
+"""For models with two towers."""
 RANKS = {
     "members": {"linear": {"search": False}, "contentknn": {}},
     "epochs": 20,
@@ -59,6 +61,7 @@ GROUPS: list[tuple[dict[str, Any], str]] = [
     (PAIRS, "bprmf lightgcn xsimgcl vbpr freedom bm3 lattice mgcn smore lgmrec alpharec mmgnn"),
     (STEPS, "gru4rec sasrec"),
     (STEPS_WITH_MEDIA, "mediasasrec mmrnn"),
+    (TOWERS, "twotower mmoe"),
     (RANKS, "dcn deepfm"),
     (TREES, "lambdamart"),
     (FUSERS, "sum dense soft-weights gated bilinear cross-attention transformer"),
