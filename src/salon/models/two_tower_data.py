@@ -98,11 +98,11 @@ class Histories:
         return starts, np.minimum(stops, starts + length + known), place
 
     def steps(self, pairs: Pairs) -> IntArray:
-        """(p, longest) int64 item rows, -1 behind the last one."""
+        """(p, longest) int64 item rows, -1 for none."""
         starts, stops, place = self.spans(pairs)
         items, _ = self._sequences.padded(starts, stops)
         items[starts[:, None] + np.arange(items.shape[1]) == place[:, None]] = PAD
-        return pushed_left(items)
+        return items
 
     def profiles(self, people: IntArray) -> FloatArray:
         """(n, attributes) float32, no columns where there are no profiles."""
@@ -133,12 +133,6 @@ def dense_profiles(sequences: Sequences, attributes: int | None) -> FloatArray:
     if attributes is not None and found.shape[1] != attributes:
         raise DataError(f"Profiles of {found.shape[1]} attributes for a model of {attributes}.")
     return np.asarray(found.toarray(), np.float32)
-
-
-def pushed_left(steps: IntArray) -> IntArray:
-    """(n, T) with the steps of each row before its padding, their order kept."""
-    order = np.argsort(steps == PAD, axis=1, kind="stable")
-    return np.take_along_axis(steps, order, axis=1)
 
 
 def in_no_order(sequences: Sequences, n_items: int) -> Sequences:
@@ -195,4 +189,4 @@ class PairBatches:
         kept = np.where(rng.random(steps.shape) < self._reading.dropout, PAD, steps)
         kept = np.where((kept == PAD).all(axis=1)[:, None], steps, kept)
         gone = (rng.random(len(steps)) < self._reading.forget) & profiles.any(axis=1)
-        return pushed_left(np.where(gone[:, None], PAD, kept))
+        return np.where(gone[:, None], PAD, kept)

@@ -32,7 +32,7 @@ class PairLinear(nn.Module):
         return self.user(users) + self.item(items) + self.both(users * items)
 
 
-class Experts(nn.Module):
+class TaskExperts(nn.Module):
     """Experts, gates and heads.
 
     Args:
@@ -83,7 +83,7 @@ class TaskNetwork(TowerNetwork):
         self,
         items: TowerItems,
         users: UserTower,
-        experts: Experts,
+        experts: TaskExperts,
         *,
         tasks: Sequence[str],
         scale: FloatArray,

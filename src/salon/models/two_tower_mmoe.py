@@ -18,7 +18,7 @@ from salon.models.base import Grid, RatingPredictor
 from salon.models.sequence_data import Sequences
 from salon.models.sequence_question import NextQuestion
 from salon.models.two_tower_data import Pairs
-from salon.models.two_tower_experts import Experts, TaskNetwork
+from salon.models.two_tower_experts import TaskExperts, TaskNetwork
 from salon.models.two_tower_fit import Lesson, TowerRecommender
 from salon.models.two_tower_network import TowerItems, TowerNetwork, UserTower
 from salon.models.two_tower_parts import item_vectors, read
@@ -83,9 +83,9 @@ class MMoE(TowerRecommender, RatingPredictor):
         scale = _scale(lesson.pairs)
         return TaskNetwork(items, users, experts, tasks=tasks, scale=scale, weights=weights, learned=learned)
 
-    def _experts(self, tasks: int) -> Experts:
+    def _experts(self, tasks: int) -> TaskExperts:
         s = self.settings
-        return Experts(s.dim + 1, tasks, s.experts, s.hidden, s.head)
+        return TaskExperts(s.dim + 1, tasks, s.experts, s.hidden, s.head)
 
     def _negatives(self) -> int:
         return self.settings.negatives
@@ -121,7 +121,7 @@ class MMoE(TowerRecommender, RatingPredictor):
         scores[~users.known(queries)] = -np.inf
         return scores
 
-    def _ranked(self, experts: Experts, users: FloatArray, items: FloatArray, tasks: Sequence[str]) -> FloatArray:
+    def _ranked(self, experts: TaskExperts, users: FloatArray, items: FloatArray, tasks: Sequence[str]) -> FloatArray:
         """(n, items) float32 sum of what the tasks say."""
         shares = torch.from_numpy(by_task(self.settings.rank, tasks, "rank"))
         binary = torch.tensor([task in BINARY for task in tasks])

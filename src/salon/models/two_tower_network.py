@@ -130,7 +130,8 @@ class RecurrentPool(nn.Module):
         self.core = Recurrent(dim, dim, dim, 1, 0.0)
 
     def forward(self, table: Tensor, steps: Tensor) -> Tensor:
-        """As `MeanPool.forward`; steps that are not there come last."""
+        """As `MeanPool.forward`."""
+        steps = steps.gather(1, (steps < 0).int().argsort(dim=1, stable=True))  # what is there comes first
         counts = (steps >= 0).sum(dim=1)
         pooled = table.new_zeros(len(steps), table.shape[1])
         some = counts.nonzero().squeeze(1)
@@ -170,7 +171,7 @@ class UserTower(nn.Module):
 
         Args:
             table: (k, dim) outputs of the item tower.
-            steps: (n, T) int rows of `table`, -1 for none, none before others.
+            steps: (n, T) int rows of `table`, -1 for none.
             profiles: (n, attributes).
         """
         joined = self.read(self.pool(table, steps)) + profiles @ self.profile

@@ -17,7 +17,7 @@ class TowerSettings(TrainingSettings):
     pool: Literal["mean", "attention", "gru"] = "mean"
     """How a history becomes one vector: its mean, a weighted mean, or read step by step, which costs most."""
     length: int = Field(50, ge=1, le=2000)
-    """Most steps of a history: shown in training, a random part unless order is read; read by "gru", the last ones."""
+    """Most steps that training shows, a random part unless order is read; answers read all, "gru" the last ones."""
     ids: bool = True
     """A free vector per liked item beside its features; without, items differ by their features alone."""
     hide: float = Field(0.3, ge=0, lt=1)

@@ -216,7 +216,7 @@ def test_profiles_of_other_attributes_are_refused(world: Any) -> None:
 @BOTH
 def test_training_stops_by_what_it_holds_out_and_then_learns_from_all(name: str) -> None:
     data, features, taste, kind = clubs()
-    more = {"epochs": 40, "patience": 2, "validate_every": 4}
+    more = {"epochs": 20, "patience": 1, "validate_every": 5}
     model = resolve("model", name)(**{**QUICK, **more}).fit(data, features, rng=0)
     assert right_first(model.score(data.queries()), taste, kind) > 0.95
 
