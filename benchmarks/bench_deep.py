@@ -22,16 +22,19 @@ import numpy as np
 import torch
 from bench_splits import features, load, measure
 
+from salon.models.deep import DeepRecommender
 from salon.registry import create
 
 MODELS = ("bprmf", "lightgcn", "xsimgcl", "vbpr", "freedom", "bm3", "lattice", "mgcn", "smore", "lgmrec", "alpharec")
-MODELS += ("mmgnn",)
+MODELS += ("mmgnn", "twotower")
 SETS = ("lastfm", "ml100k", "amzind")
 SETTINGS: dict[tuple[str, str], dict] = {
     ("lightgcn", "amzind"): {"batch_size": 2048, "learning_rate": 0.005, "negatives": 1},
     ("freedom", "ml100k"): {"batch_size": 4096, "learning_rate": 0.005, "patience": 3},
     ("bm3", "ml100k"): {"batch_size": 4096, "learning_rate": 0.01, "reg": 0.001},
     ("bm3", "amzind"): {"batch_size": 1024},
+    ("twotower", "lastfm"): {"temperature": 0.1},
+    ("twotower", "ml100k"): {"temperature": 0.2, "batch_size": 4096, "learning_rate": 0.005, "patience": 3},
 }
 """(model, set) -> settings chosen on validation."""
 PEERS = {  # MMRec: R@20, N@20, CPU seconds of the chosen fit
@@ -69,7 +72,8 @@ def run(job: tuple) -> dict:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     means = {"valid": {key: float(value.mean()) for key, value in measure(model, valid).items()}}
     means["test"] = {key: float(value.mean()) for key, value in measure(model, tests["random"]).items()}
-    model.keys_, model.users_ = np.zeros(1, np.uint64), np.zeros_like(model.users_[:1])
+    if isinstance(model, DeepRecommender):  # others keep no table of people
+        model.keys_, model.users_ = np.zeros(1, np.uint64), np.zeros_like(model.users_[:1])
     folded = float(measure(model, tests["random"])["N@20"].mean())
     return {"cpu": cpu, "peak": peak, "folded": folded, **means}
 

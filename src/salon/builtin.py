@@ -112,6 +112,8 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "generative": "salon.models.generative:Generative [torch]",
         "fewshot": "salon.models.fewshot:FewShot",
         "melu": "salon.models.melu:MeLU [torch]",
+        "twotower": "salon.models.two_tower:TwoTower [torch]",
+        "mmoe": "salon.models.two_tower_mmoe:MMoE [torch]",
     },
     "index": {
         "exact": "salon.index.exact:ExactIndex",

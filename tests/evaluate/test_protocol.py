@@ -175,6 +175,16 @@ def test_ratings_are_measured_where_a_model_predicts_them(world):
         assert metric not in report["good"].metrics
 
 
+def test_ratings_are_not_asked_of_a_model_that_has_learned_none(world):
+    class Without(world.fixed_ratings):
+        predicts_ratings = False
+
+    ratings = sparse.csr_array(world.targets * 5)
+    holdout = replace(world.holdout, ratings=ratings)
+    report = evaluate({"w": Without(world.noise).fit(world.data)}, holdout, train=world.data, rules=RULES)
+    assert "rmse" not in report["w"].metrics
+
+
 def test_a_model_without_an_answer_counts_as_wrong_not_as_absent(world):
     nothing = world.fixed(np.full((40, 30), -np.inf, np.float32)).fit(world.data)
     report = evaluate({"nothing": nothing}, world.holdout, train=world.data, rules=RULES)

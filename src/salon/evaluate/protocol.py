@@ -174,7 +174,7 @@ def _result(
     ranking = rank(model, trial, max(context.ks))
     values = per_user_metrics(ranking, trial, context)
     pooled: dict[str, Measured] = {}
-    if holdout.ratings is not None and isinstance(model, RatingPredictor):
+    if holdout.ratings is not None and isinstance(model, RatingPredictor) and model.predicts_ratings:
         errors, pooled = _rating_metrics(model, holdout)
         values |= {metric: column[trial.rows] for metric, column in errors.items()}
     measured = measure(values, np.random.default_rng(rules.seed), draws=rules.draws)

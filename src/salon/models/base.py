@@ -204,6 +204,11 @@ class VectorRecommender(Recommender):
 class RatingPredictor(Recommender):
     """A recommender that also predicts explicit ratings."""
 
+    @property
+    def predicts_ratings(self) -> bool:
+        """Whether `predict` can be asked; False for a fitted model that has learned no ratings."""
+        return True
+
     @abstractmethod
     def predict(self, queries: Queries, items: IntArray) -> FloatArray:
         """(n,) float32 predicted rating of items[i] by query i."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,7 +30,7 @@ from salon.models.rows import query_rows, touched_columns, training_rows
 from salon.training.batches import Negatives, shuffled
 from salon.training.loop import train
 from salon.training.network import seeded, to_numpy
-from salon.training.settings import TrainingSettings
+from salon.training.settings import TrainingSettings, settings_for_all
 from salon.types import BoolArray, FloatArray, IntArray
 
 
@@ -98,26 +97,22 @@ class DeepRecommender(VectorRecommender):
             media = prepared(items, self.settings.width) if start is None else moved(items, start.projections)
         self._refuse_too_much(rows, media)
         material = Material(rows, touched_columns(rows), media, start)
+        settings, question = self.settings, None
         if validation is not None:
-            return self._learn(material, Question.of(validation, rng), rng, self.settings)[0]
-        return self._learn_by_holdout(material, rng)
+            question = Question.of(validation, rng)
+        else:
+            settings = settings_for_all(settings, lambda given: self._best_epoch(material, rng, given))
+        return self._learn(material, question, rng, settings)[0]
 
     def _start(self) -> Start | None:
         """Where training begins, if not anew."""
         return None
 
-    def _learn_by_holdout(self, material: Material, rng: np.random.Generator) -> dict[str, Any]:
-        """Training on nine tenths finds the number of epochs of training on all."""
-        settings, folder = self.settings, self.settings.checkpoint
-        if settings.patience and settings.epochs > settings.validate_every:
-            kept, question = hold_out(material.rows, rng)
-            first = {"checkpoint": str(Path(folder) / "choose") if folder else ""}
-            part = replace(material, rows=kept, touched=touched_columns(kept))
-            epochs = self._learn(part, question, rng, settings.model_copy(update=first))[1]
-            settings = settings.model_copy(
-                update={"epochs": epochs, "checkpoint": str(Path(folder) / "all") if folder else ""}
-            )
-        return self._learn(material, None, rng, settings)[0]
+    def _best_epoch(self, material: Material, rng: np.random.Generator, settings: DeepSettings) -> int:
+        """Of training on nine tenths of the likes."""
+        kept, question = hold_out(material.rows, rng)
+        part = replace(material, rows=kept, touched=touched_columns(kept))
+        return self._learn(part, question, rng, settings)[1]
 
     def _learn(
         self, material: Material, question: Question | None, rng: np.random.Generator, settings: DeepSettings

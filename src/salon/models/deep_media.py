@@ -41,6 +41,27 @@ class Projection:
         _, found = scipy.linalg.eigh(centred.T @ centred, subset_by_index=[last - width + 1, last])
         return cls(features.fingerprint, mean, np.asarray(found[:, ::-1], np.float32))
 
+    @property
+    def width(self) -> int:
+        """Numbers that come out."""
+        return self.directions.shape[1] or len(self.mean)
+
+    def read(self, items: FeatureSet, name: str) -> Media:
+        """The modality `name` of other items, ready for networks; absent everywhere where they have none.
+
+        Raises:
+            FingerprintError: It was made by another encoder.
+        """
+        if name not in items:
+            return self.absent(items.n_items)
+        if (items[name].fingerprint, items[name].dim) != (self.fingerprint, len(self.mean)):
+            raise FingerprintError(
+                f"The features {name!r} are of {items[name].fingerprint!r} ({items[name].dim}); the model reads those "
+                f"of {self.fingerprint!r} ({len(self.mean)}).",
+                hint=f'Encode both catalogues alike, or leave it out here: {name} = "none" under [encode].',
+            )
+        return self.media(items[name])
+
     def media(self, features: Features) -> Media:
         """The modality ready for networks."""
         there = features.present
@@ -50,9 +71,8 @@ class Projection:
 
     def absent(self, n_items: int) -> Media:
         """The modality of a catalogue that has none of it."""
-        width = self.directions.shape[1] or len(self.mean)
         empty = np.zeros((n_items, len(self.mean)), np.float32)
-        return Media(empty, np.zeros((n_items, width), np.float32), np.zeros(n_items, bool), self)
+        return Media(empty, np.zeros((n_items, self.width), np.float32), np.zeros(n_items, bool), self)
 
 
 @dataclass(frozen=True)
@@ -93,15 +113,7 @@ def moved(items: FeatureSet, projections: Mapping[str, Projection]) -> dict[str,
         FingerprintError: A modality was made by another encoder.
         DataError: No item has any of these modalities.
     """
-    found = {}
-    for name, one in projections.items():
-        if name in items and (items[name].fingerprint, items[name].dim) != (one.fingerprint, len(one.mean)):
-            raise FingerprintError(
-                f"The features {name!r} are of {items[name].fingerprint!r} ({items[name].dim}); the model reads those "
-                f"of {one.fingerprint!r} ({len(one.mean)}).",
-                hint=f'Encode both catalogues alike, or leave it out here: {name} = "none" under [encode].',
-            )
-        found[name] = one.media(items[name]) if name in items else one.absent(items.n_items)
+    found = {name: one.read(items, name) for name, one in projections.items()}
     if not any(one.present.any() for one in found.values()):
         raise DataError(
             f"Nothing is shared: the model reads {', '.join(projections)}; here is {', '.join(items) or 'nothing'}.",

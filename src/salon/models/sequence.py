@@ -28,7 +28,7 @@ from salon.models.sequence_network import (
     read,
 )
 from salon.training.batches import Negatives
-from salon.training.network import flat_weights, load_flat, seeded
+from salon.training.network import flat_weights, load_flat, rebuilt, seeded
 from salon.types import BoolArray, FloatArray
 
 FULL_UP_TO = 20_000
@@ -136,10 +136,7 @@ class SequenceRecommender(NextItemRecommender, VectorRecommender):
         return scores
 
     def _trained_core(self, width: int) -> Core:
-        with torch.random.fork_rng():
-            core = self._core(width)
-        load_flat(core.parameters(), self.weights_)
-        return core.eval()
+        return rebuilt(lambda: self._core(width), self.weights_)
 
     weights_: FloatArray
     items_: FloatArray

@@ -27,11 +27,13 @@ class Sequences:
         indptr: (n + 1,) int64; the steps of history i are indptr[i]:indptr[i + 1].
         items: (steps,) int64 item rows.
         times: (steps,) float64, NaN where unknown.
+        profiles: (n, attributes) sparse float32 of the people, or None; most models do not read them.
     """
 
     indptr: IntArray
     items: IntArray
     times: FloatArray
+    profiles: sparse.csr_array | None = None
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -41,7 +43,8 @@ class Sequences:
         """The liked items that have a vector, in the order of the queries."""
         kept = (queries.weights > 0) & placed[queries.items]
         times = np.full(len(queries.items), np.nan) if queries.times is None else queries.times
-        return cls(_pointer(queries.row_of()[kept], len(queries)), queries.items[kept], times[kept])
+        indptr = _pointer(queries.row_of()[kept], len(queries))
+        return cls(indptr, queries.items[kept], times[kept], queries.profiles)
 
     def owner(self) -> IntArray:
         """(steps,) the history of each step."""
@@ -53,11 +56,13 @@ class Sequences:
         counts = np.diff(self.indptr)[rows]
         indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         flat = np.repeat(self.indptr[rows] - indptr[:-1], counts) + np.arange(indptr[-1])
-        return Sequences(indptr, self.items[flat], self.times[flat])
+        profiles = None if self.profiles is None else sparse.csr_array(self.profiles[rows])
+        return Sequences(indptr, self.items[flat], self.times[flat], profiles)
 
     def only(self, chosen: BoolArray) -> Sequences:
         """Some steps of the same histories."""
-        return Sequences(_pointer(self.owner()[chosen], len(self)), self.items[chosen], self.times[chosen])
+        indptr = _pointer(self.owner()[chosen], len(self))
+        return Sequences(indptr, self.items[chosen], self.times[chosen], self.profiles)
 
     def shuffled(self, rng: np.random.Generator) -> Sequences:
         """Every history in random order, for data whose order means nothing."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from salon.models.sequence_data import Sequences, Windows
 from salon.models.sequence_network import Catalogue
 from salon.models.sequence_question import NextQuestion, hold_out
 from salon.training.loop import train
-from salon.training.settings import TrainingSettings
+from salon.training.settings import TrainingSettings, settings_for_all
 from salon.types import BoolArray, FloatArray
 
 
@@ -112,20 +111,17 @@ class NextItemRecommender(Recommender):
         sequences = Sequences.of(data.queries(), placed)
         self._refuse_too_much(catalogue, sequences)
         lesson = Lesson(sequences, self._worked_out(catalogue, rng), placed, data.events.has_order, start)
+        settings, question = self.settings, None
         if validation is not None:
-            return self._learn(lesson, NextQuestion.of(validation, placed, rng), rng, self.settings)[0]
-        return self._learn_by_holdout(lesson, rng)
+            question = NextQuestion.of(validation, placed, rng)
+        else:
+            settings = settings_for_all(settings, lambda given: self._best_epoch(lesson, rng, given))
+        return self._learn(lesson, question, rng, settings)[0]
 
-    def _learn_by_holdout(self, lesson: Lesson, rng: np.random.Generator) -> dict[str, Any]:
-        """Training without the last items finds the number of epochs of training on all."""
-        settings, folder = self.settings, self.settings.checkpoint
-        if settings.patience and settings.epochs > settings.validate_every:
-            kept, question = hold_out(lesson.sequences, lesson.catalogue.n_items, rng, ordered=lesson.ordered)
-            first = settings.model_copy(update={"checkpoint": str(Path(folder) / "choose") if folder else ""})
-            epochs = self._learn(replace(lesson, sequences=kept), question, rng, first)[1]
-            last = {"epochs": epochs, "checkpoint": str(Path(folder) / "all") if folder else ""}
-            settings = settings.model_copy(update=last)
-        return self._learn(lesson, None, rng, settings)[0]
+    def _best_epoch(self, lesson: Lesson, rng: np.random.Generator, settings: NextItemSettings) -> int:
+        """Of training without the last items."""
+        kept, question = hold_out(lesson.sequences, lesson.catalogue.n_items, rng, ordered=lesson.ordered)
+        return self._learn(replace(lesson, sequences=kept), question, rng, settings)[1]
 
     def _learn(
         self, lesson: Lesson, question: NextQuestion | None, rng: np.random.Generator, settings: NextItemSettings

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from salon.models.deep_network import masked_softmax
 from salon.models.sequence_network import Catalogue, ItemNetwork
+from salon.types import FloatArray
 
 
 class Experts(nn.Module):
@@ -31,19 +32,20 @@ class Experts(nn.Module):
         return torch.einsum("kg,kgd->kd", gates, moved)
 
 
-class MediaNetwork(ItemNetwork):
-    """Frozen features and masks, and which of them training hides.
+def stretched(vectors: FloatArray) -> Tensor:
+    """(n, width) of rows of length 1, stretched so that their numbers have a mean square of about 1."""
+    return torch.from_numpy(vectors * np.float32(math.sqrt(vectors.shape[1])))
 
-    Features have unit length; they are stretched so that their numbers have a mean square of about 1.
-    """
+
+class MediaNetwork(ItemNetwork):
+    """Frozen features, stretched, their masks, and which of them training hides."""
 
     def __init__(self, catalogue: Catalogue, *, ids: bool, dim: int, hide: float) -> None:
         super().__init__()
         self.n_items, self.hide = catalogue.n_items, hide
         self.widths = [one.vectors.shape[1] for one in catalogue.media.values()]
         for place, one in enumerate(catalogue.media.values()):
-            stretched = torch.from_numpy(one.vectors * np.float32(math.sqrt(one.vectors.shape[1])))
-            self.register_buffer(f"features_{place}", stretched, persistent=False)
+            self.register_buffer(f"features_{place}", stretched(one.vectors), persistent=False)
         masks = [one.present for one in catalogue.media.values()] + [catalogue.touched] * ids
         self.register_buffer("there", torch.from_numpy(np.stack(masks, axis=1).astype(np.float32)), persistent=False)
         self.ids = nn.Parameter(torch.randn(catalogue.n_items, dim) * 0.02) if ids else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -34,20 +36,35 @@ def sampled_softmax(
     return (torch.logsumexp(torch.cat([positive.unsqueeze(1), negative], dim=1), dim=1) - positive).mean()
 
 
-def in_batch_softmax(queries: Tensor, items: Tensor, ids: Tensor, log_q: Tensor | None = None) -> Tensor:
-    """Cross entropy of each query's own item among all items of the batch.
+def in_batch_softmax(
+    queries: Tensor, items: Tensor, wanted: Tensor, counts: Tensor, log_q: Tensor | None = None
+) -> Tensor:
+    """Cross entropy of each query's own item among all draws of a batch; copies of the own one are no negatives.
+
+    With log_q (Yi et al., RecSys 2019) the others, each weighed by 1 / its expected draws, stand for the whole
+    catalogue. The own item is no draw, so its weight is 1 (Khrylchenko et al., RecSys 2025); corrected like the others,
+    items that are drawn often would come out too high.
 
     Args:
         queries: (n, d).
-        items: (n, d), row i is the positive of query i.
-        ids: (n,) int, so that a second copy of the positive does not count as a negative.
-        log_q: (n,) log frequency of the items, subtracted from their scores (Yi et al., RecSys 2019).
+        items: (c, d), each item of the batch once: those that queries want, and further negatives.
+        wanted: (n,) int, the row of `items` that is right.
+        counts: (c,) how many draws gave each item.
+        log_q: (c,) log of the chance of a draw to be the item; with further negatives that of the mixture (Yang et al.,
+            WWW 2020), see `mixed_log_q`. None: every draw weighs 1.
     """
-    scores = queries @ items.T
+    scores, place, weights = queries @ items.T, wanted.unsqueeze(1), counts.log()
     if log_q is not None:
-        scores = scores - log_q
-    twins = (ids[:, None] == ids[None, :]) & ~torch.eye(len(ids), dtype=torch.bool, device=ids.device)
-    return functional.cross_entropy(scores.masked_fill(twins, float("-inf")), torch.arange(len(ids), device=ids.device))
+        weights = weights - log_q - counts.sum().log()
+    return functional.cross_entropy((scores + weights).scatter(1, place, scores.gather(1, place)), wanted)
+
+
+def mixed_log_q(first: Tensor, n_first: int, second: Tensor, n_second: int) -> Tensor:
+    """(c,) log of the chance that one of all draws is the item, of (c,) logs of its chance in two kinds of draw."""
+    share = n_first / (n_first + n_second)
+    if not n_second:
+        return first
+    return torch.logaddexp(first + math.log(share), second + math.log(1 - share))
 
 
 def chunked_softmax(queries: Tensor, items: Tensor, targets: Tensor, *, chunk: int = 4096) -> Tensor:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from torch import nn
 from salon.component import Component
 from salon.errors import ArtifactError
 from salon.types import FloatArray
+
+M = TypeVar("M", bound=nn.Module)
 
 PREFIX = "network_."
 """Before the names of weights in a saved state."""
@@ -65,6 +67,18 @@ def load_flat(parts: Iterable[nn.Parameter], weights: FloatArray) -> None:
     if size != len(weights):
         raise ArtifactError(f"{len(weights)} weights for a network of {size}: other settings or damage.")
     nn.utils.vector_to_parameters(torch.from_numpy(np.array(weights)), parts)
+
+
+def rebuilt(build: Callable[[], M], weights: FloatArray) -> M:
+    """The network of `build` with the `flat_weights` of all its parameters, in evaluation mode.
+
+    Raises:
+        ArtifactError: It has another number of parameters.
+    """
+    with torch.random.fork_rng():
+        network = build()
+    load_flat(network.parameters(), weights)
+    return network.eval()
 
 
 class NetworkComponent(Component):

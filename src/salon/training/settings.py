@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeVar
 
 from pydantic import Field
 
@@ -34,3 +36,22 @@ class TrainingSettings(Settings):
     """Processes that share every batch and average their gradients."""
     checkpoint: str = ""
     """Folder for the state after every look; a fit that was killed goes on from there. Empty: none is kept."""
+
+
+S = TypeVar("S", bound=TrainingSettings)
+
+
+def settings_for_all(settings: S, choose: Callable[[S], int]) -> S:
+    """Settings of a run on everything, for as many epochs as a run that keeps some data apart has found best.
+
+    Where nothing could stop the first run it is left out, and the settings stay as they are.
+
+    Args:
+        settings: As given. With a checkpoint, each of the two runs has a folder of its own below it.
+        choose: The first run, under the settings it is called with; gives its best epoch.
+    """
+    if not settings.patience or settings.epochs <= settings.validate_every:
+        return settings
+    first, last = (str(Path(settings.checkpoint) / name) if settings.checkpoint else "" for name in ("choose", "all"))
+    epochs = choose(settings.model_copy(update={"checkpoint": first}))
+    return settings.model_copy(update={"epochs": epochs, "checkpoint": last})

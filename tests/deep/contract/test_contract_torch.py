@@ -46,6 +46,8 @@ STEPS_WITH_MEDIA = {**STEPS, "epochs": 20, "hide": 0.5}
 """For models of the next item that read media: stopped before they learn the toy world by heart."""
 CODES = {**STEPS, "epochs": 20, "dropout": 0.4}
 """For models that generate codes of content: likewise."""
+TOWERS = {"dim": 16, "batch_size": 128, "epochs": 15, "patience": 0, "learning_rate": 2e-2}
+"""For models with two towers."""
 RANKS = {
     "members": {"linear": {"search": False}, "contentknn": {}},
     "epochs": 20,
@@ -62,6 +64,7 @@ GROUPS: list[tuple[dict[str, Any], str]] = [
     (STEPS, "gru4rec sasrec"),
     (STEPS_WITH_MEDIA, "mediasasrec mmrnn"),
     (CODES, "generative"),
+    (TOWERS, "twotower mmoe"),
     (RANKS, "dcn deepfm"),
     (TREES, "lambdamart"),
     (FUSERS, "sum dense soft-weights gated bilinear cross-attention transformer"),

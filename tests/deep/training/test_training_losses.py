@@ -52,14 +52,46 @@ def test_chunked_softmax_equals_the_whole_one_and_so_do_its_gradients(chunk: int
         assert torch.allclose(one, other, atol=1e-6)
 
 
-def test_in_batch_softmax_leaves_out_copies_of_the_positive() -> None:
-    queries, items = tensors((3, 4), (3, 4))
-    items[1] = items[0]
-    ids = torch.tensor([7, 7, 8])
+def test_in_batch_softmax_is_the_softmax_over_all_draws_without_copies_of_the_positive() -> None:
+    queries, items, log_q = tensors((3, 4), (4, 4), (4,))
+    drawn = [2, 0, 2, 1, 1, 3]  # the first three are wanted, the others further negatives
+    counts = torch.bincount(torch.tensor(drawn))
     scores = (queries @ items.T).numpy()
-    keep = [[0, 2], [1, 2], [0, 1, 2]]
-    slow = np.mean([np.log(np.exp(scores[i, keep[i]]).sum()) - scores[i, i] for i in range(3)])
-    assert float(losses.in_batch_softmax(queries, items, ids)) == pytest.approx(slow, abs=1e-5)
+    for correction in (None, log_q):
+        share = np.ones(4) if correction is None else len(drawn) * np.exp(correction.numpy())
+        slow = 0.0
+        for row, own in enumerate(drawn[:3]):
+            others = sum(np.exp(scores[row, item]) / share[item] for item in drawn if item != own)
+            slow += np.log(np.exp(scores[row, own]) + others) - scores[row, own]
+        found = losses.in_batch_softmax(queries, items, torch.tensor(drawn[:3]), counts, correction)
+        assert float(found) == pytest.approx(slow / 3, abs=1e-5)
+
+
+def test_the_chance_of_a_draw_is_that_of_the_mixture() -> None:
+    popular, uniform = np.array([0.7, 0.3, 0.0]), np.array([0.5, 0.5, 0.0])
+    with np.errstate(divide="ignore"):
+        first, second = (torch.from_numpy(np.log(chances)) for chances in (popular, uniform))
+    found = losses.mixed_log_q(first, 6, second, 2).exp().numpy()
+    np.testing.assert_allclose(found, (6 * popular + 2 * uniform) / 8)
+    assert torch.equal(losses.mixed_log_q(first, 6, second, 0), first)
+
+
+def test_with_log_q_the_in_batch_softmax_finds_the_true_chances_though_draws_are_popular() -> None:
+    """One query, items wanted with chances p: the corrected loss is least at scores ln p, the other is not."""
+    chances = torch.tensor([0.6, 0.3, 0.1])
+    found = []
+    for log_q in (chances.log(), None):
+        scores = torch.zeros(3, requires_grad=True)
+        optimiser = torch.optim.SGD([scores], lr=2.0)
+        wanted = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)
+        for _ in range(300):
+            optimiser.zero_grad()
+            queries = torch.ones(100, 1)
+            losses.in_batch_softmax(queries, scores[:, None], wanted, torch.bincount(wanted), log_q).backward()
+            optimiser.step()
+        found.append(torch.softmax(scores.detach(), 0).numpy())
+    np.testing.assert_allclose(found[0], chances.numpy(), atol=0.02)
+    assert np.abs(found[1] - chances.numpy()).max() > 0.2
 
 
 def test_info_nce_prefers_views_that_belong_together() -> None:

@@ -1,0 +1,131 @@
+"""Several tasks over two towers: experts that all tasks share, and a gate per task that mixes them (MMoE).
+
+    x   = [u, i, u * i],   f_k = relu(F_k x + a_k),   g_t = softmax(G_t x)
+    z_t = head_t( sum_k g_tk f_k ) + w_t u.i
+
+Source: Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from salon.models.two_tower_network import TowerItems, TowerNetwork, UserTower
+from salon.models.two_tower_tasks import BINARY
+from salon.types import FloatArray
+
+
+class PairLinear(nn.Module):
+    """A linear map of [u, i, u * i] that makes the parts of u and of i once for all pairs they are in."""
+
+    def __init__(self, width: int, out: int) -> None:
+        super().__init__()
+        self.user, self.item = nn.Linear(width, out, bias=False), nn.Linear(width, out)
+        self.both = nn.Linear(width, out, bias=False)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """(..., out) of users and items (..., width) that broadcast against each other."""
+        return self.user(users) + self.item(items) + self.both(users * items)
+
+
+class TaskExperts(nn.Module):
+    """Experts, gates and heads.
+
+    Args:
+        width: Numbers per vector of a person or item.
+        tasks: How many tasks.
+        experts: How many experts.
+        hidden: Numbers that an expert gives.
+        head: Numbers in the hidden layer of a task.
+    """
+
+    def __init__(self, width: int, tasks: int, experts: int, hidden: int, head: int) -> None:
+        super().__init__()
+        self.stretch = width**0.5
+        self.experts, self.gates = PairLinear(width, experts * hidden), PairLinear(width, tasks * experts)
+        self.shape, self.tasks = (experts, hidden), tasks
+        self.heads = nn.ModuleList(
+            [nn.Sequential(nn.Linear(hidden, head), nn.ReLU(), nn.Linear(head, 1)) for _ in range(tasks)]
+        )
+        self.direct = nn.Parameter(torch.full((tasks,), 3.0))
+
+    def mixtures(self, users: Tensor, items: Tensor) -> Tensor:
+        """(..., tasks, hidden) what each task is given of the experts."""
+        found = torch.relu(self.experts(users, items)).unflatten(-1, self.shape)
+        gates = torch.softmax(self.gates(users, items).unflatten(-1, (self.tasks, self.shape[0])), dim=-1)
+        return gates @ found
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """(..., tasks) logits and scaled numbers, of user and item vectors (..., width) that broadcast."""
+        mixed = self.mixtures(users * self.stretch, items * self.stretch)
+        deep = torch.cat([head(mixed[..., task, :]) for task, head in enumerate(self.heads)], dim=-1)
+        return deep + (users * items).sum(dim=-1, keepdim=True) * self.direct
+
+
+class TaskNetwork(TowerNetwork):
+    """Two towers and the experts above them.
+
+    Args:
+        items: The item tower.
+        users: The user tower.
+        experts: Experts, gates and heads.
+        tasks: Names of the tasks.
+        scale: (2, tasks) float32 mean and deviation of the labels, 0 and 1 for tasks of two answers.
+        weights: (tasks,) float32 of the losses.
+        learned: Whether the uncertainty of each task is learned on top.
+    """
+
+    def __init__(
+        self,
+        items: TowerItems,
+        users: UserTower,
+        experts: TaskExperts,
+        *,
+        tasks: Sequence[str],
+        scale: FloatArray,
+        weights: FloatArray,
+        learned: bool,
+    ) -> None:
+        super().__init__(items, users)
+        self.experts, self.tasks = experts, tuple(tasks)
+        self.register_buffer("scale", torch.from_numpy(scale), persistent=False)
+        self.register_buffer("weights", torch.from_numpy(weights), persistent=False)
+        self.log_variance = nn.Parameter(torch.zeros(len(tasks))) if learned else None
+
+    def forward(self, wanted: Tensor, steps: Tensor, profiles: Tensor, negatives: Tensor, labels: Tensor) -> Tensor:
+        """The joint loss of pairs (n,), steps (n, T), profiles (n, attributes), negatives (n, k), labels (n, tasks)."""
+        rows = torch.cat([wanted.unsqueeze(1), negatives], dim=1)
+        table, steps, (own,) = self.tables(steps, rows)
+        people = self.users(table, steps, profiles)
+        answers = self.experts(people.unsqueeze(1), self.items.vectors(table)[own])  # (n, 1 + k, tasks)
+        targets = (labels - self.scale[0]) / self.scale[1]
+        losses = []
+        for number, task in enumerate(self.tasks):
+            given, right = answers[:, :1, number], targets[:, number : number + 1]
+            if task == "click":
+                given = answers[:, :, number]
+                right = torch.cat([right, torch.zeros_like(given[:, 1:])], dim=1)
+            losses.append(task_loss(given, right, binary=task in BINARY))
+        return (self.weights * self._balanced(torch.stack(losses))).sum()
+
+    def _balanced(self, losses: Tensor) -> Tensor:
+        """(tasks,) with s_t = ln sigma_t^2: exp(-s_t) L_t + s_t / 2, half of the first for squared errors."""
+        if self.log_variance is None:
+            return losses
+        share = torch.tensor([1.0 if task in BINARY else 0.5 for task in self.tasks], device=losses.device)
+        return share * torch.exp(-self.log_variance) * losses + self.log_variance / 2
+
+
+def task_loss(given: Tensor, right: Tensor, *, binary: bool) -> Tensor:
+    """Mean logistic loss of logits, or mean squared error, over the labels that are known; 0 where none is."""
+    known = ~right.isnan()
+    given, right = given[known], right[known]
+    if binary:
+        total = functional.binary_cross_entropy_with_logits(given, right, reduction="sum")
+    else:
+        total = (given - right).square().sum()
+    return total / known.sum().clamp(min=1)
