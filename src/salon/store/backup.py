@@ -27,7 +27,6 @@ from sqlalchemy.engine import Connection
 from salon.artifacts import reading, writing
 from salon.errors import ArtifactError, ConflictError, StoreError
 from salon.store.database import Database, database_url, make_file
-from salon.store.faults import explained
 from salon.store.files import PIECE, read_records, write_jsonl
 from salon.store.migrate import HEAD, run_steps
 from salon.store.schema import METADATA, counter
@@ -70,8 +69,7 @@ def _copy_sqlite(store: Store, path: Path) -> dict[str, Any]:
     with store.database.read() as connection, closing(sqlite3.connect(path)) as copy:
         source = connection.connection.driver_connection
         assert isinstance(source, sqlite3.Connection)
-        with explained(store.database.place):
-            source.backup(copy)
+        source.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
         found = copy.execute("PRAGMA integrity_check").fetchone()[0]
         if found != "ok":
