@@ -31,6 +31,7 @@ _PRAGMAS = (
     "secure_delete = ON",  # what is deleted is overwritten
     "journal_size_limit = 67108864",
 )
+_TAKEN = counter.update().values(revision=counter.c.revision + sa.bindparam("count")).returning(counter.c.revision)
 
 
 class Database:
@@ -103,8 +104,7 @@ class Database:
 
 def stamp(connection: Connection, count: int) -> int:
     """Takes `count` revisions for the running stamped write; gives the first of them."""
-    taken = counter.update().values(revision=counter.c.revision + count).returning(counter.c.revision)
-    return int(connection.execute(taken).scalar_one()) - count + 1
+    return int(connection.execute(_TAKEN, {"count": count}).scalar_one()) - count + 1
 
 
 def database_url(url: str | Path) -> URL:

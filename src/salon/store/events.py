@@ -10,11 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from salon.data.ids import MAX_ID_LENGTH
 from salon.errors import DataError
 from salon.store.checks import MAX_PROPERTIES, as_json, fresh_id, named, number, page_size, place, word
 from salon.store.database import Database, stamp
 from salon.store.schema import events, removals
-from salon.store.statements import parts, removal
+from salon.store.statements import among, insert_many, removal
 from salon.store.users import into_whom
 from salon.store.values import Page, StoredEvent
 
@@ -62,10 +63,10 @@ class EventLog:
                 if answers[-1]:
                     fresh.append(row)
             if fresh:
-                moved = into_whom(connection, list({row["user_id"] for row in fresh}))
+                moved = into_whom(connection, {row["user_id"] for row in fresh})
                 for revision, row in enumerate(fresh, stamp(connection, len(fresh))):
                     row["revision"], row["user_id"] = revision, moved.get(row["user_id"], row["user_id"])
-                connection.execute(events.insert(), fresh)
+                insert_many(connection, events, fresh)
         return answers
 
     def of_user(self, user: str, *, after: int = 0, limit: int = MOST) -> list[StoredEvent]:
@@ -129,21 +130,30 @@ def event_row(event: StoredEvent) -> dict[str, Any]:
     Raises:
         DataError: The event cannot be kept.
     """
-    name = word(event.event_id, "event id") or fresh_id()
+    name = event.event_id or fresh_id()
+    words = (name, event.user, event.item, event.kind, event.recommendation_id, event.session, event.scenario)
+    if not _are_simple(words):
+        for text, what in zip(words, _WORDS, strict=True):
+            (named if what in ("user", "item", "kind of event") else word)(text, what)
+    value = None if event.value is None else number(event.value, "value of an event")
+    told = (
+        as_json(dict(event.properties), f"properties of event {name!r}", MAX_PROPERTIES) if event.properties else "{}"
+    )
     return {
-        "event_id": name,
-        "user_id": named(event.user, "user"),
-        "item_id": named(event.item, "item"),
-        "kind": named(event.kind, "kind of event"),
-        "value": None if event.value is None else number(event.value, "value of an event"),
-        "time": number(event.time, "time of an event") or time.time(),
-        "recommendation_id": word(event.recommendation_id, "recommendation id"),
-        "session": word(event.session, "session"),
-        "scenario": word(event.scenario, "scenario"),
-        "properties": as_json(dict(event.properties), f"properties of event {name!r}", MAX_PROPERTIES)
-        if event.properties
-        else "{}",
-    }
+        "event_id": name, "user_id": event.user, "item_id": event.item, "kind": event.kind, "value": value,
+        "time": number(event.time, "time of an event") or time.time(), "recommendation_id": event.recommendation_id,
+        "session": event.session, "scenario": event.scenario, "properties": told,
+    }  # fmt: skip
+
+
+_WORDS = ("event id", "user", "item", "kind of event", "recommendation id", "session", "scenario")
+
+
+def _are_simple(words: tuple[str, ...]) -> bool:
+    """Whether words need no closer look: short ASCII without NUL, and those that must be there are."""
+    joined = "".join(words)
+    there = bool(words[1] and words[2] and words[3])
+    return there and len(joined) <= MAX_ID_LENGTH and joined.isascii() and "\0" not in joined
 
 
 def of_row(row: Row[Any]) -> StoredEvent:
@@ -155,10 +165,8 @@ def of_row(row: Row[Any]) -> StoredEvent:
 
 
 def _known(connection: Connection, names: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for part in parts(names):
-        found |= set(connection.execute(sa.select(events.c.event_id).where(events.c.event_id.in_(part))).scalars())
-    return found
+    known = sa.select(events.c.event_id).where(among(connection, events.c.event_id, names))
+    return set(connection.execute(known).scalars())
 
 
 def _matching(**named: str | None) -> list[sa.ColumnElement[bool]]:
