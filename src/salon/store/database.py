@@ -187,6 +187,7 @@ def _identity(path: str) -> tuple[int, int] | None:
 def _postgres_engine(url: URL, wait: float) -> Engine:
     milliseconds = int(wait * 1000)
     options = f"-c synchronous_commit=on -c lock_timeout={milliseconds} -c timezone=UTC"
+    options += " -c enable_seqscan=off -c jit=off"  # look-ups have indexes; a planner without statistics misses them
     return sa.create_engine(
         url, pool_size=8, max_overflow=24, pool_timeout=wait, pool_pre_ping=True,
         connect_args={"options": options, "connect_timeout": max(2, int(wait))},
