@@ -134,6 +134,7 @@ class Entities(ABC, Generic[Thing]):
                 marks = [removal(first + 2 * i + 1, **{self.event_column.name: name}) for i, name in enumerate(gone)]
                 connection.execute(removals.insert(), marks)
             self._delete_more(connection, names)
+        self._database.scrub()
         return len(gone)
 
     def _with_kin(self, connection: Connection, names: list[str]) -> list[str]:

@@ -116,6 +116,7 @@ class EventLog:
                 mark = {"user_id": user, "item_id": item, "kind": kind, "event_id": event_id}
                 given = {name: value for name, value in mark.items() if value is not None}
                 connection.execute(removals.insert(), [removal(stamp(connection, 1), **given)])
+        self._database.scrub()
         return count
 
     def count(self) -> int:
