@@ -12,8 +12,8 @@ from sqlalchemy.engine import Connection, Row
 
 from salon.data.ids import MAX_ID_LENGTH
 from salon.errors import DataError
-from salon.store.checks import MAX_PROPERTIES, as_json, fresh_id, named, number, page_size, place, word
-from salon.store.database import Database, stamp
+from salon.store.checks import MAX_PROPERTIES, as_json, fresh_id, named, number, page_size, place_of, word
+from salon.store.database import Part, stamp
 from salon.store.schema import events, removals
 from salon.store.statements import among, insert_many, removal
 from salon.store.users import into_whom
@@ -23,15 +23,8 @@ MOST = 10_000
 """Events that `of_user` and `of_item` give unless told otherwise."""
 
 
-class EventLog:
-    """Events by revision.
-
-    Args:
-        database: Where they are.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class EventLog(Part):
+    """Events by revision."""
 
     def append(self, new: Sequence[StoredEvent]) -> list[bool]:
         """Stores events in one transaction; when it returns they are on the disk.
@@ -78,7 +71,7 @@ class EventLog:
         return self._newest(events.c.item_id == item, after, limit)
 
     def _newest(self, where: sa.ColumnElement[bool], after: int, limit: int) -> list[StoredEvent]:
-        chosen = events.select().where(where, events.c.revision > place(after))
+        chosen = events.select().where(where, events.c.revision > place_of(after))
         with self._database.read() as connection:
             rows = connection.execute(chosen.order_by(events.c.revision.desc()).limit(limit)).all()
         return [of_row(row) for row in reversed(rows)]
@@ -93,7 +86,7 @@ class EventLog:
             DataError: `n` is below 1 or above 10,000, or `after` is no cursor.
         """
         where = _matching(user=user, item=item, kind=kind, event_id=None)
-        chosen = events.select().where(events.c.revision > place(after), *where).order_by(events.c.revision)
+        chosen = events.select().where(events.c.revision > place_of(after), *where).order_by(events.c.revision)
         with self._database.read() as connection:
             rows = connection.execute(chosen.limit(page_size(n) + 1)).all()
         cursor = str(rows[n - 1].revision) if len(rows) > n else ""

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
+from salon.store.checks import kept
 from salon.store.schema import removals
 
 
@@ -47,11 +48,17 @@ def _insert(connection: Connection, table: sa.Table) -> sqlite.Insert | postgres
 
 
 def among(connection: Connection, column: sa.Column[Any], ids: Iterable[str]) -> sa.ColumnElement[bool]:
-    """Whether `column` is one of `ids`, which travel as one parameter however many they are."""
+    """Whether `column` is one of `ids`, which travel as one parameter however many they are.
+
+    Raises:
+        DataError: One holds NUL, at which SQLite would cut it off and find another, or half a character.
+    """
+    names = list(ids)
+    kept("".join(names), "id")
     if connection.dialect.name == "sqlite":
-        listed = sa.func.json_each(json.dumps(list(ids), ensure_ascii=False)).table_valued("value")
+        listed = sa.func.json_each(json.dumps(names, ensure_ascii=False)).table_valued("value")
         return column.in_(sa.select(listed.c.value))
-    return column == sa.any_(sa.literal(list(ids), postgresql.ARRAY(sa.Text())))
+    return column == sa.any_(sa.literal(names, postgresql.ARRAY(sa.Text())))
 
 
 def select_among(connection: Connection, table: sa.Table, column: sa.Column[Any], ids: Iterable[str]) -> list[Row[Any]]:

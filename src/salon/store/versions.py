@@ -10,21 +10,14 @@ from sqlalchemy.engine import Connection, Row
 
 from salon.errors import ConflictError, DataError, UnknownIdError
 from salon.store.checks import as_json, kept, named, number
-from salon.store.database import Database, stamp
+from salon.store.database import Part, stamp
 from salon.store.schema import versions
 from salon.store.statements import upsert
 from salon.store.values import State, Version
 
 
-class Versions:
-    """Versions by name.
-
-    Args:
-        database: Where they are.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class Versions(Part):
+    """Versions by name."""
 
     def add(self, version: Version) -> None:
         """Stores a version, or says anew what is known of it; one that is live takes the place of the one before.
