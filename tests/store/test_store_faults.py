@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from postgres_server import PostgresServer
 from salon.errors import ArtifactError, MissingExtraError, SettingError, StoreError
-from salon.store import EventWriter, Store, backup, open_store
+from salon.store import EventWriter, Store, backup, export_store, open_store
 from salon.store.values import StoredEvent, StoredItem, StoredUser
 
 KILLS = {"sqlite": 20, "postgresql": 8}
@@ -239,10 +239,13 @@ def test_deleted_words_are_in_no_file(file: Path) -> None:
         assert not any(b"sesame" in path.read_bytes() for path in file.parent.glob("store.sqlite*"))
 
 
-def test_only_its_owner_may_read_a_new_store(tmp_path: Path) -> None:
+def test_only_its_owner_may_read_a_new_store_and_its_copies(tmp_path: Path) -> None:
     with open_store(tmp_path / "new" / "store.sqlite") as store:
         store.events.append(events("1"))
         assert {path.stat().st_mode & 0o777 for path in (tmp_path / "new").iterdir()} == {0o600}
+        backup(store, tmp_path / "backup")
+        export_store(store, tmp_path / "export")
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("backup", "export")} == {0o700}
 
 
 def test_a_backup_does_not_overwrite_other_things(file: Path, tmp_path: Path) -> None:

@@ -158,12 +158,18 @@ def database_url(url: str | Path) -> URL:
 
 
 def make_file(path: Path) -> None:
-    """An empty file that only its owner may read, where there is none; SQLite gives its log the same rights."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """An empty file that only its owner may read, where there is none; SQLite gives its log the same rights.
+
+    Raises:
+        StoreError: It cannot be made.
+    """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT, 0o600))
+    except OSError as error:
+        hint = "Choose a folder that may be written."
+        raise StoreError(f"The store {str(path)!r} cannot be made: {error.strerror}.", hint=hint) from error
 
 
 def _sqlite_engine(url: URL, wait: float) -> Engine:

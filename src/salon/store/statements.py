@@ -33,11 +33,11 @@ def insert_many(connection: Connection, table: sa.Table, rows: Sequence[Mapping[
     names = [column.name for column in table.c]
     cells = [[row[name] for name in names] for row in rows]
     quoted = ", ".join(f'"{name}"' for name in names)
-    driver: Any = connection.connection.driver_connection
     if connection.dialect.name == "sqlite":
         places = ", ".join("?" * len(names))
         connection.exec_driver_sql(f'INSERT INTO "{table.name}" ({quoted}) VALUES ({places})', list(map(tuple, cells)))  # noqa: S608
         return
+    driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(f'COPY "{table.name}" ({quoted}) FROM STDIN') as copy:
         for row in cells:
             copy.write_row(row)

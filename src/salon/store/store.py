@@ -95,7 +95,7 @@ def open_store(url: str | Path, *, create: bool = True, wait: float = 5.0) -> St
     if parsed.get_backend_name() == "sqlite":
         path = Path(str(parsed.database))
         if create:
-            _make(path)
+            make_file(path)
         elif not path.is_file():
             raise StoreError(f"There is no store at {str(path)!r}.", hint="Check the path, or let it be created.")
     database = Database(parsed, wait)
@@ -105,11 +105,3 @@ def open_store(url: str | Path, *, create: bool = True, wait: float = 5.0) -> St
         database.close()
         raise
     return Store(database)
-
-
-def _make(path: Path) -> None:
-    try:
-        make_file(path)
-    except OSError as error:
-        hint = "Choose a folder that may be written."
-        raise StoreError(f"The store {str(path)!r} cannot be made: {error.strerror}.", hint=hint) from error
