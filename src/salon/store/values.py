@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+State = Literal["candidate", "live", "retired", "failed"]
+"""Where a model is in its life."""
+
 
 @dataclass(frozen=True)
 class StoredItem:
@@ -200,7 +203,7 @@ class Version:
 
     version: str
     path: str
-    state: Literal["candidate", "live", "retired", "failed"]
+    state: State
     metrics: Mapping[str, Any] = field(default_factory=dict)
     created: float = 0.0
     activated: float | None = None
@@ -216,3 +219,22 @@ class AuditEntry:
     action: str
     target: str
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredReply:
+    """The answer to a request that carried an idempotency key.
+
+    Attributes:
+        key: The key, made unique to its caller by who stores it.
+        request_digest: Of the request, so that another request under the same key can be told apart.
+        status: Of HTTP.
+        body: The answer as text.
+        time: Seconds since 1970; 0 is filled in when it is stored.
+    """
+
+    key: str
+    request_digest: str
+    status: int
+    body: str
+    time: float = 0.0
