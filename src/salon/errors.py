@@ -8,7 +8,9 @@ SalonError                  code              status   retryable
 ├── NotFittedError          not_fitted        409      no       a call that needs `fit` first
 ├── ArtifactError           artifact          422      no       a saved folder that is damaged or foreign
 │   └── FingerprintError    fingerprint       409      no       vectors of different encoders put together
+├── ConflictError           conflict          409      no       something that is there already rules the call out
 ├── MissingExtraError       missing_extra     501      no       an optional package is not installed
+├── StoreError              store             503      yes      the database is locked, full, absent or damaged
 ├── WeightsError            weights           503      yes      encoder weights are absent or do not match
 └── ResourceError           resource          507      no       the work would not fit memory or time
 """
@@ -92,6 +94,12 @@ class FingerprintError(ArtifactError):
     code, status = "fingerprint", 409
 
 
+class ConflictError(SalonError):
+    """Something that is there already rules the call out."""
+
+    code, status = "conflict", 409
+
+
 class MissingExtraError(SalonError):
     """A feature needs a package that a plain installation does not bring."""
 
@@ -101,6 +109,12 @@ class MissingExtraError(SalonError):
     def of(cls, feature: str, extra: str) -> MissingExtraError:
         """The error for `feature`, with the pip line of `extra`."""
         return cls(f"{feature} needs packages that are not installed.", hint=f"Run: pip install 'salon[{extra}]'")
+
+
+class StoreError(SalonError):
+    """The database of the store is locked, full, absent or damaged."""
+
+    code, status, retryable = "store", 503, True
 
 
 class WeightsError(SalonError):
