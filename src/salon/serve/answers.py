@@ -8,10 +8,9 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from salon.data import Queries
 from salon.explain import Evidence, explain
 from salon.language import template
-from salon.serve.live import Live
+from salon.serve.live import Live, within
 from salon.serve.stages import Listed, Question
 from salon.serve.values import Ask, Reason, Served
 from salon.types import IntArray
@@ -87,24 +86,9 @@ def evidence_for(question: Question, rows: IntArray) -> list[Evidence]:
     """The evidence of the model for some rows, all of which it can score."""
     if not len(rows):
         return []
-    model, query = question.live.model, inside(question.asked.query, question.live.model.n_items_)
+    model = question.live.model
+    query = within(question.asked.query, model.n_items_)
     return explain(model, query.take(np.zeros(len(rows), np.int64)), rows)
-
-
-def inside(query: Queries, rows: int) -> Queries:
-    """One question without the items that the model has no row for."""
-    kept = query.items < rows
-    if kept.all():
-        return query
-    count = int(kept.sum())
-    return Queries(
-        np.array([0, count], np.int64),
-        query.items[kept],
-        query.weights[kept],
-        query.users,
-        query.ordered,
-        query.profiles,
-    )
 
 
 def reason_of(live: Live, evidence: Evidence, language: str) -> Reason:

@@ -23,7 +23,7 @@ LONGEST_TITLE = 80
 NO_ITEM = StoredItem("")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalogue:
     """Items in rows.
 

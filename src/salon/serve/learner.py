@@ -110,6 +110,11 @@ class Learner:
         """People whose history changed since the last update."""
         return len(self._dirty)
 
+    @property
+    def recounts(self) -> bool:
+        """Whether the next update counts everything anew."""
+        return self._recount
+
     def touch(self, users: Iterable[str]) -> None:
         """Marks people as dirty."""
         with self._lock:
@@ -125,6 +130,17 @@ class Learner:
     def touch_all(self) -> None:
         """Makes the next update a recount."""
         self._recount = True
+
+    def matrix(self, rows: int) -> tuple[list[str], sparse.csr_array]:
+        """People, and (people, rows) sparse float32 of ones where they like an item."""
+        names, terms = [], []
+        for name, term in list(self.terms.items()):
+            names.append(name)
+            terms.append(term.items[term.weights > 0])
+        indptr = np.concatenate([[0], np.cumsum([len(term) for term in terms])]).astype(np.int64)
+        indices = np.concatenate([np.zeros(0, np.int32), *terms])
+        shape = (len(names), rows)
+        return names, sparse.csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=shape)
 
     def update(self) -> Update:
         """Replaces what changed; slow where the model is solved again, which blocks nobody."""

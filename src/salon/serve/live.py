@@ -48,7 +48,7 @@ class Growing(Protocol):
         """The model with new items behind the old ones."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Live:
     """A snapshot.
 
@@ -122,7 +122,7 @@ class Live:
         """(n, rows) float32; -inf for what cannot be scored, and in whole rows for people the model does not know."""
         n, rows = len(queries), self.model.n_items_
         wide = np.full((n, len(self.catalogue)), -np.inf, np.float32)
-        inside = _within(queries, rows)
+        inside = within(queries, rows)
         found = self.model.score(inside)
         wide[:, :rows] = found
         if self.near is not None and self.near.shape[0]:
@@ -231,8 +231,8 @@ def blank(features: FeatureSet, count: int = 1) -> FeatureSet:
     )
 
 
-def _within(queries: Queries, rows: int) -> Queries:
-    """The queries without the items that the model has no row for."""
+def within(queries: Queries, rows: int) -> Queries:
+    """The queries without the items that a model of so many rows does not have."""
     inside = queries.items < rows
     if inside.all():
         return queries

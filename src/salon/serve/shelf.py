@@ -42,13 +42,13 @@ class Shelf:
 
     # -- the catalogue -----------------------------------------------------------------------------------------------
 
-    def put(self, items: Sequence[StoredItem]) -> bool:
-        """Takes items in as they are now; whether some of them must be encoded."""
+    def put(self, items: Sequence[StoredItem], *, again: bool = False) -> bool:
+        """Takes items in as they are now; whether some of them must be encoded (`again`: all of them)."""
         with self.lock:
             catalogue = self.live.catalogue
             for item in items:
                 row = catalogue.rows.get(item.id, -1)
-                if row < 0 or not _same_content(catalogue.items[row], item, catalogue.declared):
+                if again or row < 0 or not _same_content(catalogue.items[row], item, catalogue.declared):
                     self._waiting[item.id] = item
             self.live = self.live.with_catalogue(catalogue.with_items(items))
             return bool(self._waiting)

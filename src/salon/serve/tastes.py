@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Taste:
     """
 
     items: tuple[str, ...] = ()
-    weights: FloatArray = np.zeros(0, np.float32)  # noqa: RUF009  never written to
+    weights: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     never: frozenset[str] = frozenset()
 
 
