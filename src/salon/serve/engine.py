@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event, RLock
 from typing import NamedTuple
 
 from salon.artifacts import MANIFEST, sha256
 from salon.data import Dataset, Queries
-from salon.data.items import Items
 from salon.errors import ArtifactError, NotFittedError, SalonError
 from salon.pipeline import Pipeline
 from salon.serve.batcher import Batcher
@@ -28,13 +27,13 @@ from salon.serve.options import LiveOptions
 from salon.serve.people import People, joined
 from salon.serve.registry import Registry
 from salon.serve.scenarios import Places
-from salon.serve.shelf import Shelf
+from salon.serve.shelf import Shelf, unmet
 from salon.serve.stages import Expressions
 from salon.serve.tally import Tally
 from salon.serve.tastes import Tastes
-from salon.serve.truth import fields_of, import_dataset, stored_items
+from salon.serve.truth import import_dataset, stored_items
 from salon.store import EventWriter, Store, open_store
-from salon.store.values import Changes, StoredItem, Version
+from salon.store.values import Changes, Version
 from salon.types import FloatArray
 
 
@@ -74,6 +73,8 @@ class Engine:
         self.expressions = Expressions()
         self.wake = Event()
         self.lock = RLock()
+        self.swapping = RLock()
+        self.refused: set[str] = set()
         self.used: dict[str, InUse] = {}
         self.main: InUse | None = None
         self.position = 0
@@ -183,7 +184,7 @@ class Engine:
         learner = Learner.of(shelf, self.people, data)
         found = InUse(shelf, learner)
         trained = int(version.metrics.get("revision", 0))
-        shelf.put(_unmet(items, data, trained), again=True)
+        shelf.put(unmet(items, data, trained), again=True)
         self._touched(learner, trained, start)
         with self.lock:
             self._apply_after(start, found)
@@ -225,6 +226,9 @@ class Engine:
                 self._forget(changes)
                 for one in list(self.used.values()):
                     self._tell(changes, one)
+                rows = len(changes.events) + len(changes.items) + len(changes.users)
+                if changes.revision - self.position > rows:  # something else was written as well
+                    self.places.read()
                 self.position = changes.revision
                 if not changes.more:
                     break
@@ -259,21 +263,3 @@ class Engine:
 def _scored(key: tuple[Live, bool], queries: Sequence[Queries]) -> Sequence[FloatArray]:
     """(rows,) scores for each question of one batch, all of which have an order or none has."""
     return list(key[0].score(joined(queries)))
-
-
-def _unmet(items: Mapping[str, StoredItem], data: Dataset, trained: int) -> list[StoredItem]:
-    """Stored items that a version never met as they are now."""
-    table: Items = data.items
-    rows = dict(zip(table.ids.names, range(len(table)), strict=True))
-    found = []
-    for item in items.values():
-        row = rows.get(item.id)
-        if row is None or (item.revision > trained and _changed(table, row, item)):
-            found.append(item)
-    return found
-
-
-def _changed(table: Items, row: int, item: StoredItem) -> bool:
-    met = fields_of(table, row)
-    declared = [name for name in table.fields if name in met or name in item.fields]
-    return any(met.get(name) != item.fields.get(name) for name in declared)

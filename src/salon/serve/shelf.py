@@ -7,12 +7,13 @@ from threading import RLock
 
 import numpy as np
 
+from salon.data import Dataset, Items
 from salon.encode.base import FeatureSet
 from salon.media import MediaProblem
 from salon.models.base import Recommender
 from salon.pipeline_encode import vector_cache
 from salon.serve.live import Growing, Live, blank
-from salon.serve.truth import table_of, with_vectors
+from salon.serve.truth import fields_of, table_of, with_vectors
 from salon.store.values import StoredItem
 from salon.types import FloatArray
 
@@ -130,3 +131,21 @@ def _equal(new: FeatureSet, old: FeatureSet) -> bool:
         bool(one.present[0]) == bool(old[name].present[0]) and np.allclose(one.vectors, old[name].vectors, atol=1e-6)
         for name, one in new.items()
     )
+
+
+def unmet(items: Mapping[str, StoredItem], data: Dataset, trained: int) -> list[StoredItem]:
+    """Stored items that a version never met as they are now."""
+    table = data.items
+    rows = dict(zip(table.ids.names, range(len(table)), strict=True))
+    found = []
+    for item in items.values():
+        row = rows.get(item.id)
+        if row is None or (item.revision > trained and _changed(table, row, item)):
+            found.append(item)
+    return found
+
+
+def _changed(table: Items, row: int, item: StoredItem) -> bool:
+    met = fields_of(table, row)
+    declared = [name for name in table.fields if name in met or name in item.fields]
+    return any(met.get(name) != item.fields.get(name) for name in declared)
