@@ -110,3 +110,18 @@ def page_size(n: int) -> int:
     if not 1 <= n <= MAX_PAGE:
         raise DataError(f"A page cannot have {n} rows.", hint=f"Allowed: 1 to {MAX_PAGE}.")
     return n
+
+
+def place(cursor: int | str) -> int:
+    """The place in a list that a cursor names; an empty one names the beginning.
+
+    Raises:
+        DataError: It is no cursor.
+    """
+    try:
+        found = int(cursor or 0)
+    except ValueError:
+        found = -1
+    if not 0 <= found < 1 << 63:
+        raise DataError(f"{str(cursor)[:40]!r} is no cursor.", hint="Give the cursor of the last page.")
+    return found

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
 from salon.errors import UnknownIdError
 from salon.store.checks import MAX_FIELDS, as_json, named, number, page_size
 from salon.store.database import Database, stamp
 from salon.store.schema import events, removals
+from salon.store.statements import delete_among, removal, select_among, upsert
 from salon.store.values import Page, StoredItem, StoredUser
 
 Thing = TypeVar("Thing", StoredItem, StoredUser)
@@ -75,7 +75,7 @@ class Entities(ABC, Generic[Thing]):
                 kept = before.created if before is not None and not before.deleted else now
                 row |= self._own(value, before) | {"created": row["created"] or kept}
                 row |= {"updated": now, "deleted": False, "revision": revision}
-            self._upsert(connection, [row for _, row in rows.values()])
+            upsert(connection, self.table, [row for _, row in rows.values()])
         return len(rows)
 
     def get(self, ids: Iterable[str]) -> dict[str, Thing]:
@@ -129,7 +129,7 @@ class Entities(ABC, Generic[Thing]):
             gone = sorted(live | delete_among(connection, events, self.event_column, names))
             if gone:
                 dead = [self._tombstone(name, first + 2 * place) for place, name in enumerate(gone)]
-                self._upsert(connection, dead)
+                upsert(connection, self.table, dead)
                 marks = [removal(first + 2 * i + 1, **{self.event_column.name: name}) for i, name in enumerate(gone)]
                 connection.execute(removals.insert(), marks)
             self._delete_more(connection, names)
@@ -163,38 +163,3 @@ class Entities(ABC, Generic[Thing]):
 
     def _fields(self, name: str, fields: Mapping[str, Any]) -> str:
         return as_json(dict(fields), f"fields of {self.what} {name!r}", MAX_FIELDS)
-
-    def _upsert(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
-        upsert(connection, self.table, rows)
-
-
-def upsert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes whole rows; one with a known primary key replaces what is there."""
-    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
-    key = list(table.primary_key)
-    rest = {column.name: insert.excluded[column.name] for column in table.c if not column.primary_key}
-    connection.execute(insert.on_conflict_do_update(index_elements=key, set_=rest), list(rows))
-
-
-def select_among(connection: Connection, table: sa.Table, column: sa.Column[Any], ids: Sequence[str]) -> list[Row[Any]]:
-    """The rows whose `column` is one of `ids`."""
-    return [row for part in parts(ids) for row in connection.execute(table.select().where(column.in_(part)))]
-
-
-def delete_among(connection: Connection, table: sa.Table, column: sa.Column[Any], ids: Sequence[str]) -> set[str]:
-    """Deletes the rows whose `column` is one of `ids`; which of the ids had any."""
-    found: set[str] = set()
-    for part in parts(ids):
-        found |= set(connection.execute(sa.select(column).where(column.in_(part)).distinct()).scalars())
-        connection.execute(table.delete().where(column.in_(part)))
-    return found
-
-
-def removal(revision: int, **named: str) -> dict[str, Any]:
-    """A row of `removals`; columns that are not named hold ""."""
-    return {column.name: "" for column in removals.c} | named | {"revision": revision}
-
-
-def parts(ids: Sequence[str], size: int = 1000) -> Iterable[Sequence[str]]:
-    """`ids` in parts that one statement can hold."""
-    return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from salon.errors import DataError
-from salon.store.checks import MAX_PROPERTIES, as_json, fresh_id, named, number, page_size, word
+from salon.store.checks import MAX_PROPERTIES, as_json, fresh_id, named, number, page_size, place, word
 from salon.store.database import Database, stamp
-from salon.store.entities import parts, removal
 from salon.store.schema import events, removals
+from salon.store.statements import parts, removal
 from salon.store.users import into_whom
 from salon.store.values import Page, StoredEvent
 
@@ -51,22 +51,22 @@ class EventLog:
 
     def append_rows(self, rows: Sequence[dict[str, Any]]) -> list[bool]:
         """`append` for rows that `event_row` made; gives them their revisions and people."""
-        first_of = {row["event_id"]: place for place, row in reversed(list(enumerate(rows)))}
         if not rows:
             return []
         with self._database.write() as connection:
-            known = _known(connection, list(first_of))
-            fresh = [place for name, place in first_of.items() if name not in known]
-            fresh.sort()
+            known = _known(connection, [row["event_id"] for row in rows])
+            answers, fresh = [], []
+            for row in rows:
+                answers.append(row["event_id"] not in known)
+                known.add(row["event_id"])
+                if answers[-1]:
+                    fresh.append(row)
             if fresh:
-                moved = into_whom(connection, list({rows[place]["user_id"] for place in fresh}))
-                first = stamp(connection, len(fresh))
-                for revision, place in enumerate(fresh, first):
-                    row = rows[place]
+                moved = into_whom(connection, list({row["user_id"] for row in fresh}))
+                for revision, row in enumerate(fresh, stamp(connection, len(fresh))):
                     row["revision"], row["user_id"] = revision, moved.get(row["user_id"], row["user_id"])
-                connection.execute(events.insert(), [rows[place] for place in fresh])
-        stored = set(fresh)
-        return [place in stored for place in range(len(rows))]
+                connection.execute(events.insert(), fresh)
+        return answers
 
     def of_user(self, user: str, *, after: int = 0, limit: int = MOST) -> list[StoredEvent]:
         """The newest `limit` events of a person with revisions above `after`, oldest first."""
@@ -77,7 +77,7 @@ class EventLog:
         return self._newest(events.c.item_id == item, after, limit)
 
     def _newest(self, where: sa.ColumnElement[bool], after: int, limit: int) -> list[StoredEvent]:
-        chosen = events.select().where(where, events.c.revision > after)
+        chosen = events.select().where(where, events.c.revision > place(after))
         with self._database.read() as connection:
             rows = connection.execute(chosen.order_by(events.c.revision.desc()).limit(limit)).all()
         return [of_row(row) for row in reversed(rows)]
@@ -92,7 +92,7 @@ class EventLog:
             DataError: `n` is below 1 or above 10,000, or `after` is no cursor.
         """
         where = _matching(user=user, item=item, kind=kind, event_id=None)
-        chosen = events.select().where(events.c.revision > _cursor(after), *where).order_by(events.c.revision)
+        chosen = events.select().where(events.c.revision > place(after), *where).order_by(events.c.revision)
         with self._database.read() as connection:
             rows = connection.execute(chosen.limit(page_size(n) + 1)).all()
         cursor = str(rows[n - 1].revision) if len(rows) > n else ""
@@ -164,12 +164,3 @@ def _known(connection: Connection, names: Sequence[str]) -> set[str]:
 def _matching(**named: str | None) -> list[sa.ColumnElement[bool]]:
     columns = {"user": events.c.user_id, "item": events.c.item_id, "kind": events.c.kind, "event_id": events.c.event_id}
     return [columns[name] == value for name, value in named.items() if value is not None]
-
-
-def _cursor(after: int | str) -> int:
-    try:
-        return int(after or 0)
-    except ValueError:
-        raise DataError(
-            f"{str(after)[:40]!r} is no cursor of events.", hint="Give the cursor of the last page."
-        ) from None

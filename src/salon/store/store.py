@@ -8,13 +8,17 @@ from typing import Self
 
 from salon.errors import StoreError
 from salon.store import feed
-from salon.store.checks import page_size
+from salon.store.access import Audit, Keys, Replies
+from salon.store.checks import page_size, place
 from salon.store.database import Database, database_url, make_file
 from salon.store.events import EventLog
+from salon.store.exposures import Exposures
 from salon.store.items import Items
 from salon.store.migrate import migrate
+from salon.store.named import Experiments, Scenarios, Values
 from salon.store.users import Users
 from salon.store.values import Changes
+from salon.store.versions import Versions
 
 
 class Store:
@@ -24,6 +28,14 @@ class Store:
         items: The catalogue.
         users: People.
         events: What they did.
+        exposures: What was shown to them.
+        experiments: By name.
+        scenarios: Placements by name.
+        keys: API keys.
+        versions: Models.
+        audit: Who changed what.
+        replies: Answers by idempotency key.
+        values: Small state by name.
 
     Args:
         database: With its tables in place.
@@ -34,6 +46,14 @@ class Store:
         self.items = Items(database)
         self.users = Users(database)
         self.events = EventLog(database)
+        self.exposures = Exposures(database)
+        self.experiments = Experiments(database)
+        self.scenarios = Scenarios(database)
+        self.keys = Keys(database)
+        self.versions = Versions(database)
+        self.audit = Audit(database)
+        self.replies = Replies(database)
+        self.values = Values(database)
 
     def revision(self) -> int:
         """Of the last write that is committed; it grows with every write of items, people and events."""
@@ -46,7 +66,7 @@ class Store:
             after: A revision, such as that of the last `Changes`.
             limit: Most rows; the rest comes with the next call.
         """
-        return feed.changes(self.database, self.items, self.users, after, page_size(limit))
+        return feed.changes(self.database, self.items, self.users, place(after), page_size(limit))
 
     def close(self) -> None:
         """Closes the database."""

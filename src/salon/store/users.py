@@ -14,7 +14,8 @@ from salon.errors import ConflictError, DataError
 from salon.store import schema
 from salon.store.checks import named
 from salon.store.database import stamp
-from salon.store.entities import Entities, parts, removal, select_among
+from salon.store.entities import Entities
+from salon.store.statements import parts, removal, select_among, upsert
 from salon.store.values import StoredUser
 
 
@@ -78,12 +79,12 @@ class Users(Entities[StoredUser]):
         now, revision = when
         kept = {"fields": old.fields, "created": old.created} if old is not None and not old.deleted else {}
         empty = {"fields": "{}", "created": now, "updated": now, "deleted": False}
-        self._upsert(connection, [empty | kept | {"id": source, "merged_into": end, "revision": revision}])
+        upsert(connection, self.table, [empty | kept | {"id": source, "merged_into": end, "revision": revision}])
         followers = self.table.update().where(self.table.c.merged_into == source)
         connection.execute(followers.values(merged_into=end))
         there = connection.execute(sa.select(self.table.c.deleted).where(self.table.c.id == end)).scalar_one_or_none()
         if there is not False:
-            self._upsert(connection, [empty | {"id": end, "merged_into": "", "revision": revision + 1}])
+            upsert(connection, self.table, [empty | {"id": end, "merged_into": "", "revision": revision + 1}])
 
     def _move(self, connection: Connection, source: str, end: str, mark: int) -> int:
         log, shown = schema.events, schema.exposures
