@@ -1,4 +1,4 @@
-"""Two versions on the newest events that neither has learned from: what people liked next, against what each would list."""
+"""Two versions on the newest events that neither has learned: what people liked next, against what each would list."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def judged(new: Live, live: Live, questions: Sequence[Question], *, least: int, 
 
 def accuracy(live: Live, questions: Sequence[Question]) -> FloatArray:
     """(n,) nDCG@10 of what people liked next; where the model has no answer, the popular items are its answer."""
-    found = [np.zeros(0)]
+    found: list[FloatArray] = [np.zeros(0)]
     for part in blocks(len(questions), AT_ONCE):
         some = questions[part]
         queries = [_query(live, one.person) for one in some]

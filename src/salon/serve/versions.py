@@ -1,4 +1,4 @@
-"""Another version becomes the live one, without a dropped question: it is loaded beside the old one, then takes over."""
+"""Another version becomes the live one without a dropped question: it is loaded beside the old one, then takes over."""
 
 from __future__ import annotations
 
