@@ -99,7 +99,7 @@ def test_pages_never_repeat(odd_service: LiveService, ask: Ask, pages: int) -> N
         (reply,) = odd_service.recommend([Ask(after=reply.recommendation_id, k=3)])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.text(max_size=60),
     user=st.text(max_size=310),
