@@ -8,17 +8,24 @@ import subprocess
 import tempfile
 import uuid
 from pathlib import Path
-from urllib.parse import urlsplit
 
 ROOTS = (Path("/usr/lib/postgresql"), Path("/usr/local/lib/postgresql"), Path("/opt/homebrew/opt"))
 
 
 def binaries() -> Path | None:
-    """The folder with `initdb` and `pg_ctl` of the newest installed version."""
+    """The folder with `initdb` and `pg_ctl` of the newest installed version; None where they cannot be used."""
+    if os.geteuid() == 0 and "postgres" not in {user.pw_name for user in pwd.getpwall()}:
+        return None
     found = [path.parent for root in ROOTS for path in root.glob("*/bin/initdb")]
     on_path = shutil.which("initdb")
     found += [Path(on_path).resolve().parent] if on_path else []
     return max(found, key=lambda folder: [int(n) for n in folder.parent.name.split(".") if n.isdigit()], default=None)
+
+
+def memory_folder() -> str | None:
+    """A folder in memory, if there is one with room: a server for tests need not survive them."""
+    shared = Path("/dev/shm")
+    return str(shared) if shared.is_dir() and shutil.disk_usage(shared).free > 2 << 30 else None
 
 
 class PostgresServer:
@@ -27,7 +34,8 @@ class PostgresServer:
     def __init__(self, bin_folder: Path, *, durable: bool = False) -> None:
         self.bin = bin_folder
         self.user = "postgres" if os.geteuid() == 0 else getpass.getuser()
-        self.folder = Path(tempfile.mkdtemp(prefix="salon-pg-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="salon-pg-", dir=None if durable else memory_folder()))
+        self.folder.chmod(0o755)
         if os.geteuid() == 0:
             owner = pwd.getpwnam(self.user)
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
@@ -43,18 +51,17 @@ class PostgresServer:
     def start(self) -> None:
         self._run("pg_ctl", "-D", self.data, "-w", "-l", self.folder / "log", "-o", self.options, "start")
 
-    def stop(self) -> None:
-        self._run("pg_ctl", "-D", self.data, "-w", "-m", "fast", "stop")
+    def stop(self, mode: str = "fast") -> None:
+        self._run("pg_ctl", "-D", self.data, "-w", "-m", mode, "stop")
 
-    def new_database(self, template: str = "template0") -> str:
-        """The URL of a fresh database: empty, or a copy of one whose URL is given."""
+    def new_database(self) -> str:
+        """The URL of a fresh, empty database."""
         name = f"salon_{uuid.uuid4().hex[:12]}"
-        copied = urlsplit(template).path.strip("/")
-        self._run("createdb", "-h", self.folder, "-U", "postgres", "-T", copied, name)
+        self._run("createdb", "-h", self.folder, "-U", "postgres", name)
         return f"postgresql://postgres@/{name}?host={self.folder}"
 
     def close(self) -> None:
-        self.stop()
+        self.stop("immediate")
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, program: str, *words: object) -> None:

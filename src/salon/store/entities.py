@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Row
 
 from salon.errors import UnknownIdError
 from salon.store.checks import MAX_FIELDS, as_json, named, number, page_size
-from salon.store.database import Database, stamp
+from salon.store.database import Part, stamp
 from salon.store.schema import events, removals
 from salon.store.statements import delete_among, removal, select_among, upsert
 from salon.store.values import Page, StoredItem, StoredUser
@@ -25,12 +25,8 @@ from salon.store.values import Page, StoredItem, StoredUser
 Thing = TypeVar("Thing", StoredItem, StoredUser)
 
 
-class Entities(ABC, Generic[Thing]):
-    """One table of items or people.
-
-    Args:
-        database: Where it is.
-    """
+class Entities(Part, ABC, Generic[Thing]):
+    """One table of items or people."""
 
     what: str
     """How messages call one of them."""
@@ -39,11 +35,9 @@ class Entities(ABC, Generic[Thing]):
     event_column: sa.Column[Any]
     """The column of the events that names them."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
+    @staticmethod
     @abstractmethod
-    def of_row(self, row: Row[Any]) -> Thing:
+    def of_row(row: Row[Any]) -> Thing:
         """The value of a row."""
 
     @abstractmethod
@@ -63,7 +57,7 @@ class Entities(ABC, Generic[Thing]):
             DataError: An id or the fields of one cannot be kept; then none is stored.
             StoreError: The database could not do it.
         """
-        rows = {value.id: (value, self._checked(value)) for value in values}
+        rows = {value.id: (value, self.check(value)) for value in values}
         if not rows:
             return 0
         now = time.time()
@@ -113,7 +107,7 @@ class Entities(ABC, Generic[Thing]):
             return self.of_row(connection.execute(changed).one())
 
     def delete(self, ids: Iterable[str]) -> int:
-        """Wipes fields and removes all events of the ids; how many of the ids were known.
+        """Wipes fields and removes all events; how many were known, with the ids that were merged into them.
 
         Raises:
             StoreError: The database could not do it.
@@ -133,6 +127,7 @@ class Entities(ABC, Generic[Thing]):
                 marks = [removal(first + 2 * i + 1, **{self.event_column.name: name}) for i, name in enumerate(gone)]
                 connection.execute(removals.insert(), marks)
             self._delete_more(connection, names)
+        self._database.scrub()
         return len(gone)
 
     def _with_kin(self, connection: Connection, names: list[str]) -> list[str]:
@@ -156,10 +151,17 @@ class Entities(ABC, Generic[Thing]):
         with self._database.read() as connection:
             return int(connection.execute(counted).scalar_one())
 
-    def _checked(self, value: Thing) -> dict[str, Any]:
-        name = named(value.id, self.what)
-        fields = self._fields(name, value.fields)
-        return {"id": name, "fields": fields, "created": number(value.created, f"time of {self.what} {name!r}")}
+    @classmethod
+    def check(cls, value: Thing) -> dict[str, Any]:
+        """The columns of one that both tables have, if it can be kept.
 
-    def _fields(self, name: str, fields: Mapping[str, Any]) -> str:
-        return as_json(dict(fields), f"fields of {self.what} {name!r}", MAX_FIELDS)
+        Raises:
+            DataError: Its id, fields or time cannot be kept.
+        """
+        name = named(value.id, cls.what)
+        fields = cls._fields(name, value.fields)
+        return {"id": name, "fields": fields, "created": number(value.created, f"time of {cls.what} {name!r}")}
+
+    @classmethod
+    def _fields(cls, name: str, fields: Mapping[str, Any]) -> str:
+        return as_json(dict(fields), f"fields of {cls.what} {name!r}", MAX_FIELDS)
