@@ -26,6 +26,7 @@ from salon.serve.auth import state_of
 from salon.serve.forms import BY_HAND
 from salon.serve.keys import Keyring, Sessions
 from salon.serve.limits import Buckets
+from salon.serve.queries import KnownQuery
 from salon.serve.settings import ServeSettings
 from salon.serve.shell import Shell
 from salon.serve.state import State, Tenant
@@ -34,8 +35,8 @@ from salon.serve.workers import Workers
 ABOUT = """Recommendations that have read, seen and heard your catalogue.
 
 Calls need a key, as `Authorization: Bearer salon_...` or `X-API-Key`; keys have the scopes read, write or admin, each
-of which allows what those before it allow. Every answer has an `X-Request-ID`; every error is `application/problem+json`
-with a stable `code` and a `hint`. Calls of Gorse's clients are answered below `/api`.
+of which allows what those before it allow. Every answer has an `X-Request-ID`; every error is
+`application/problem+json` with a stable `code` and a `hint`. Calls of Gorse's clients are answered below `/api`.
 """
 
 ROUTERS = (routes_ask, routes_search, routes_items, routes_people, routes_shop, routes_keys, routes_health)
@@ -70,7 +71,7 @@ def create_app(tenants: Mapping[str, Tenant], settings: ServeSettings, secret: b
     app.state.salon = state
     problems.install(app, plain=gorse_routes.PREFIX)
     for module in ROUTERS:
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[KnownQuery])
     app.include_router(gorse_routes.router)
     if settings.cors:
         app.add_middleware(

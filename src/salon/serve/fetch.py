@@ -33,7 +33,7 @@ async def fetch(url: str, *, most: int, seconds: float, private: bool = False) -
     """
     try:
         async with asyncio.timeout(seconds):
-            return await _follow(url, most, private)
+            return await _follow(url, most, seconds, private)
     except TimeoutError:
         hint = "Upload the file itself, or use a faster server."
         raise MediaError(f"{url!r} did not answer within {seconds:g} s.", hint=hint) from None
@@ -42,8 +42,8 @@ async def fetch(url: str, *, most: int, seconds: float, private: bool = False) -
         raise MediaError(f"{url!r} cannot be fetched: {reason}.", hint="Check the address in a browser.") from None
 
 
-async def _follow(url: str, most: int, private: bool) -> bytes:
-    async with httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=None) as client:
+async def _follow(url: str, most: int, seconds: float, private: bool) -> bytes:
+    async with httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=seconds) as client:
         for _ in range(MOST_REDIRECTS + 1):
             found = await _get(client, url, most, private)
             if isinstance(found, bytes):

@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 
 from salon.errors import RequestError, did_you_mean
 from salon.serve.schemas import MediaBody
-from salon.serve.schemas_ask import SearchBody
+from salon.serve.schemas_ask import SearchBody, SearchForm
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -27,25 +27,27 @@ class Upload:
     values: dict[str, str] = field(default_factory=dict)
 
 
-def _body(schema: type[BaseModel], files: tuple[str, ...], further: dict[str, Any]) -> dict[str, Any]:
-    """The description of a body that is JSON by `schema`, or a form with one of `files`."""
+def _body(schema: type[BaseModel], files: tuple[str, ...], values: dict[str, Any]) -> dict[str, Any]:
+    """The description of a body that is JSON by `schema`, or a form with one of `files` and `values`."""
     binary = {name: {"type": "string", "format": "binary", "description": f"A file ({name})."} for name in files}
-    form: dict[str, Any] = {"type": "object", "properties": binary | further, "additionalProperties": False}
+    form: dict[str, Any] = {"type": "object", "properties": binary | values, "additionalProperties": False}
     form |= {"required": list(files)} if len(files) == 1 else {"minProperties": 1}
     reference = {"$ref": f"#/components/schemas/{schema.__name__}"}
     content = {"application/json": {"schema": reference}, "multipart/form-data": {"schema": form}}
     return {"requestBody": {"required": True, "content": content}}
 
 
+def _words(schema: type[BaseModel]) -> dict[str, Any]:
+    """The properties of a model that one word of a form can give."""
+    properties = schema.model_json_schema()["properties"]
+    return {
+        name: one for name, one in properties.items() if one.get("type") in ("string", "number", "integer", "boolean")
+    }
+
+
 FORM_OR_URL = _body(MediaBody, ("file",), {})
 SEARCH_FILES = ("image", "audio", "video")
-SEARCH_VALUES = {
-    "k": {"type": "integer", "minimum": 1, "description": "How many items."},
-    "text": {"type": "string", "description": "Words that count besides the file."},
-    "user": {"type": "string", "description": "A person, whose taste counts besides the file."},
-    "filter": {"type": "string", "description": "Only items for which this expression holds are answered."},
-    "taste": {"type": "number", "minimum": 0, "maximum": 1, "description": "Weight of the person's taste."},
-}
+SEARCH_VALUES = _words(SearchForm) | {"user": {"type": "string", "description": "A person, whose taste counts."}}
 FORM_OR_SEARCH = _body(SearchBody, SEARCH_FILES, SEARCH_VALUES)
 BY_HAND = (MediaBody, SearchBody)
 """Models that no route declares, so that the description of the API must be given them."""
@@ -71,16 +73,27 @@ async def read_form(
         return await _read_upload(request, files, values)
     if kind != "application/json":
         raise RequestError(f"A body of type {kind!r} is not read here.", hint="Send JSON, or a form with a file.")
-    return parse_json(await request.body(), schema)
+    return validated(_parsed(await request.body()), schema)
 
 
-def parse_json(content: bytes, schema: type[B]) -> B:
-    """JSON as a model, with the errors that FastAPI would raise."""
+def validated(values: Any, schema: type[B], *, strict: bool = True) -> B:
+    """Values as a model, with the errors that FastAPI would raise.
+
+    Args:
+        values: Plain values.
+        schema: The model.
+        strict: Whether "3" is no number; in a form it is one.
+    """
     try:
-        return schema.model_validate(json.loads(content))
+        return schema.model_validate(values, strict=strict)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in found]) from None
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content)
     except (ValueError, RecursionError):
         raise RequestError("The body is no JSON.", hint="Send UTF-8 text with one JSON value.") from None
 

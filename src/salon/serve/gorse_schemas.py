@@ -235,7 +235,7 @@ def user_out(user: StoredUser, names: GorseNames) -> GorseUserOut:
 
 def event_of(feedback: GorseFeedback) -> StoredEvent:
     """The event that a piece of feedback stands for."""
-    properties = {}
+    properties: dict[str, Any] = {}
     if feedback.Comment:
         properties["comment"] = feedback.Comment
     if feedback.Labels is not None:

@@ -56,7 +56,7 @@ def make_key(
 
 def allows(key: StoredKey, scope: str) -> bool:
     """Whether a key may do what needs `scope`."""
-    return any(SCOPES.index(given) >= SCOPES.index(scope) for given in key.scopes if given in SCOPES)  # type: ignore[arg-type]
+    return any(SCOPES.index(given) >= SCOPES.index(scope) for given in key.scopes if given in SCOPES)
 
 
 def parts_of(text: str) -> tuple[str, str, str]:

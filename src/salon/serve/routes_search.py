@@ -9,12 +9,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from salon.errors import SettingError
 from salon.serve.auth import Reader
-from salon.serve.forms import FORM_OR_SEARCH, SEARCH_FILES, SEARCH_VALUES, Upload, read_form
+from salon.serve.forms import FORM_OR_SEARCH, SEARCH_FILES, SEARCH_VALUES, Upload, read_form, validated
 from salon.serve.media import suffix_of
 from salon.serve.problems import declared
-from salon.serve.schemas_ask import ExplainBody, FoundOut, FoundsOut, SearchBody, ask_of
+from salon.serve.schemas_ask import ExplainBody, FoundOut, FoundsOut, SearchBody, SearchForm, ask_of
 from salon.serve.state import Caller
 from salon.serve.values import Ask, Found
 
@@ -28,7 +27,7 @@ async def search(request: Request, caller: Reader) -> FoundsOut:
     Send JSON with `text`, or a form with one file called `image`, `audio` or `video`.
     """
     sent = await read_form(request, SearchBody, SEARCH_FILES, tuple(SEARCH_VALUES))
-    body = sent if isinstance(sent, SearchBody) else _body_of(sent)
+    body = validated(sent.values, SearchForm, strict=False) if isinstance(sent, Upload) else sent
     ask = ask_of(body, caller.limits)
     words = {"text": body.text} if body.text.strip() else {}
     with caller.tenant.metrics.stage("search"):
@@ -37,18 +36,6 @@ async def search(request: Request, caller: Reader) -> FoundsOut:
         else:
             found = await caller.run(caller.service.search, words, ask, body.taste)
     return FoundsOut(items=[FoundOut.of(one) for one in found])
-
-
-def _body_of(upload: Upload) -> SearchBody:
-    """The values of a form as the JSON that they stand for."""
-    given: dict[str, Any] = {"text": " ", **upload.values}
-    try:
-        for name, read in (("k", int), ("taste", float)):
-            if name in given:
-                given[name] = read(given[name])
-    except ValueError:
-        raise SettingError(f"{name} is {given[name]!r}, which is no number.", hint="k=10, taste=0.3") from None
-    return SearchBody.model_validate(given)
 
 
 def _by_file(caller: Caller, upload: Upload, words: Mapping[str, str], ask: Ask, taste: float) -> list[Found]:

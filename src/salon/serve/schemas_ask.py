@@ -109,11 +109,17 @@ class RankBody(Person):
     logged: bool = True
 
 
-class SearchBody(Rules, Person):
+class SearchForm(Rules, Person):
+    """What a search can say besides its file."""
+
+    text: str = Field(default="", max_length=2000, pattern=r"^[^\x00]*$", description="Words, which count too.")
+    taste: float = Field(default=0.3, ge=0, le=1, description="Weight of the person's taste against what is sought.")
+
+
+class SearchBody(SearchForm):
     """A search by words."""
 
     text: str = Field(min_length=1, max_length=2000, pattern=r"^[^\x00]+$", examples=["a red lamp"])
-    taste: float = Field(default=0.3, ge=0, le=1, description="Weight of the person's taste against the words.")
 
 
 class ExplainBody(Person):
@@ -250,16 +256,16 @@ def ask_of(body: Body, limits: Limits, **further: Any) -> Ask:
     Raises:
         SettingError: More is asked for than one call may.
     """
-    names = Ask.__dataclass_fields__
-    values = {name: value for name, value in body if name in names} | further
-    for name, most in (("history", limits.ids), ("exclude", limits.ids), ("candidates", limits.ids)):
-        _check(name, len(values.get(name) or ()), most)
+    values = {name: value for name, value in body if name in Ask.__dataclass_fields__} | further
+    for name in ("history", "exclude", "candidates"):
+        _check(name, len(values.get(name) or ()), limits.ids, " ids")
     for name in ("filter", "booster"):
-        _check(name, len(values.get(name, "")), limits.expression)
-    _check("k", values.get("k", 1), limits.k)
-    return Ask(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        _check(name, len(values.get(name, "")), limits.expression, " characters")
+    _check("k", getattr(body, "k", 1), limits.k, "")
+    given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    return Ask(**given)
 
 
-def _check(name: str, value: int, most: int) -> None:
+def _check(name: str, value: int, most: int, what: str) -> None:
     if value > most:
-        raise SettingError(f"{name} is {value:,} long or large; {most:,} is the limit.", hint=f"Ask for less {name}.")
+        raise SettingError(f"{name} is {value:,}{what}.", hint=f"At most {most:,}{what} are allowed.")

@@ -109,7 +109,7 @@ class Scorer:
 
     def _next(self) -> None:
         """Hands the next batch to the thread."""
-        batch = []
+        batch: list[_Asked] = []
         while self._asked and len(batch) < self._most:
             one = self._asked.popleft()
             if not one.future.done():  # else whoever asked has gone
