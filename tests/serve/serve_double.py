@@ -13,7 +13,7 @@ from typing import Any
 from salon.errors import ConflictError, MediaError, SettingError, UnknownIdError, did_you_mean
 from salon.media.image import decode_image
 from salon.serve.values import Ask, Found, Job, Reason, Receipt, Reply, Served
-from salon.store.values import AuditEntry, Page, StoredEvent, StoredItem, StoredKey, StoredUser, Version
+from salon.store.values import AuditEntry, Page, StoredEvent, StoredItem, StoredKey, StoredReply, StoredUser, Version
 
 
 @dataclass
@@ -52,25 +52,21 @@ class Audit:
     def append(self, actor: str, action: str, target: str, detail: Mapping[str, Any]) -> None:
         self.entries.append(AuditEntry(len(self.entries) + 1, time.time(), actor, action, target, detail))
 
-    def page(self, after: int = 0, n: int = 100) -> Page:
-        rows = tuple(e for e in self.entries if e.id > after)
+    def page(self, after: int | str = 0, n: int = 100) -> Page:
+        rows = tuple(e for e in reversed(self.entries) if not int(after) or e.id < int(after))
         return Page(rows[:n], str(rows[n - 1].id) if len(rows) > n else "")
 
 
-@dataclass
-class Kept:
-    request_digest: str
-    status: int
-    body: str
-    time: float
-
-
 class Replies(Table):
-    def get(self, key: str) -> Kept | None:  # type: ignore[override]
+    def get(self, key: str) -> StoredReply | None:  # type: ignore[override]
         return self.rows.get(key)
 
-    def put(self, key: str, digest: str, status: int, body: str, when: float) -> None:
-        self.rows[key] = Kept(digest, status, body, when)
+    def put(self, reply: StoredReply) -> bool:
+        return self.rows.setdefault(reply.key, reply) is reply
+
+    def expire(self, before: float) -> int:
+        old = [key for key, reply in self.rows.items() if reply.time < before]
+        return sum(self.rows.pop(key) is not None for key in old)
 
 
 class MemoryStore:

@@ -18,9 +18,12 @@ from fastapi.routing import APIRoute
 
 from salon.errors import ConflictError
 from salon.serve.auth import authenticate
+from salon.serve.state import Caller
+from salon.store.values import StoredReply
 
 KEPT_SECONDS = 86_400.0
 """How long answers are kept."""
+FORGET_EVERY = 600.0
 HEADER = "idempotency-key"
 
 _running: dict[str, asyncio.Lock] = {}
@@ -80,11 +83,20 @@ async def _once(request: Request, key: str, handler: Callable[[Request], Corouti
             response = await handler(request)
             if response.status_code < 300:
                 body = bytes(response.body).decode()
-                await caller.run(replies.put, name, digest, response.status_code, body, time.time())
+                await caller.run(_keep, caller, StoredReply(name, digest, response.status_code, body, time.time()))
             return response
     finally:
         if not lock.locked():
             _running.pop(name, None)
+
+
+def _keep(caller: Caller, reply: StoredReply) -> None:
+    """Keeps an answer; now and then, forgets those that are too old."""
+    replies, touched, name = caller.tenant.store.replies, caller.state.touched, f"replies of {caller.tenant.name}"
+    replies.put(reply)
+    if reply.time - touched.get(name, 0.0) > FORGET_EVERY:
+        touched[name] = reply.time
+        replies.expire(reply.time - KEPT_SECONDS)
 
 
 def once_id(request: Request, place: int) -> str:

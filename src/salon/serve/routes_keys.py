@@ -100,7 +100,6 @@ async def get_audit(
     n: Annotated[int, Query(ge=1, le=10_000)] = 100,
     cursor: Annotated[str, Query(max_length=20, pattern="^[0-9]*$", description="From the page before.")] = "",
 ) -> AuditsOut:
-    """Who changed what, oldest first."""
-    after = int(cursor or 0)
-    page = await caller.run(caller.tenant.store.audit.page, after=after, n=page_size(n, caller))
+    """Who changed what, newest first."""
+    page = await caller.run(caller.tenant.store.audit.page, cursor or 0, page_size(n, caller))
     return AuditsOut(entries=[AuditOut.of(entry) for entry in page.rows], cursor=page.cursor)

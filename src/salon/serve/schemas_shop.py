@@ -301,7 +301,7 @@ class AuditOut(Out):
 
 
 class AuditsOut(Out):
-    """A page of the audit log, oldest first."""
+    """A page of the audit log, newest first."""
 
     entries: list[AuditOut]
     cursor: str

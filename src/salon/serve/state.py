@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from salon.serve.keys import Keyring, Sessions
 from salon.serve.limits import Buckets
@@ -12,10 +12,8 @@ from salon.serve.metrics import Metrics
 from salon.serve.settings import Limits, ServeSettings
 from salon.serve.values import Service
 from salon.serve.workers import Scorer, Workers
+from salon.store import Store
 from salon.store.values import StoredKey
-
-if TYPE_CHECKING:
-    from salon.store import Store
 
 P = ParamSpec("P")
 T = TypeVar("T")
