@@ -43,7 +43,7 @@ ROUTERS = (routes_ask, routes_search, routes_items, routes_people, routes_shop, 
 
 
 def create_app(tenants: Mapping[str, Tenant], settings: ServeSettings, secret: bytes) -> FastAPI:
-    """The app, whose services are started before it answers and closed after it ends.
+    """The app around services that are started; they are closed when it ends.
 
     Args:
         tenants: By name; "default" is among them, and its store keeps the keys of all.
@@ -88,17 +88,13 @@ def create_app(tenants: Mapping[str, Tenant], settings: ServeSettings, secret: b
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Starts the services, and closes them once the last call is answered."""
+    """Closes the services once the last call is answered."""
+    yield
     state: State = app.state.salon
+    state.workers.close()
     for tenant in state.tenants.values():
-        await state.workers.run(tenant.service.start)
-    try:
-        yield
-    finally:
-        for tenant in state.tenants.values():
-            tenant.scorer.close()
-            tenant.service.close()
-        state.workers.close()
+        tenant.scorer.close()
+        tenant.service.close()
 
 
 def _describe(app: FastAPI) -> None:

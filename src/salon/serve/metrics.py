@@ -10,13 +10,11 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from salon.serve.telemetry import span
 from salon.serve.values import Reply
 
 log = logging.getLogger(__name__)
@@ -61,13 +59,9 @@ class Metrics:
         self._notes: set[str] = set()
         r.register(_Stats(stats))
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Times the block as a stage, and puts a span around it."""
-        start = time.perf_counter()
-        with span(name):
-            yield
-        self.stages.labels(name).observe(time.perf_counter() - start)
+    def took(self, stage: str, seconds: float) -> None:
+        """Notes the time of a part of an answer."""
+        self.stages.labels(stage).observe(seconds)
 
     def answered(self, reply: Reply) -> None:
         """Counts what an answer is made of."""

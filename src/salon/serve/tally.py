@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from salon.serve.telemetry import span
+
 MINUTES = 60
 TIMES = 1000
 """Times of a step that are kept."""
@@ -72,7 +74,8 @@ class Tally:
         """Takes the time of a block."""
         start = time.perf_counter()
         try:
-            yield
+            with span(step):
+                yield
         finally:
             self.took(step, time.perf_counter() - start)
 
