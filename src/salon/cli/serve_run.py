@@ -20,6 +20,9 @@ from salon.serve.logs import configure
 from salon.serve.settings import ServeSettings
 from salon.serve.tenants import first_key, open_tenants
 
+SESSION_FILE = "session.key"
+"""Beside the store: what signs the cookies of the pages."""
+
 
 def run(
     model: Path,
@@ -44,7 +47,7 @@ def run(
     with listening:
         configure(level.upper())
         tenants = open_tenants(settings, model, home, store)
-        secret = session_secret(Path(home) / SECRET if home else home_of(model) / SECRET)
+        secret = session_secret(Path(home) / SESSION_FILE if home else home_of(model) / SESSION_FILE)
         app = create_app(tenants, settings, secret)
         _tell(settings, listening.getsockname()[1], first_key(tenants["default"].store), key_file)
         config = uvicorn.Config(
@@ -61,10 +64,6 @@ def run(
             uvicorn.Server(config).run(sockets=[listening])
         except KeyboardInterrupt:  # Ctrl-C, told again by uvicorn after it has ended well
             say("Stopped.")
-
-
-SECRET = "session.key"
-"""The file, beside the store, that holds what signs the cookies of the pages."""
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -7,7 +7,6 @@ words, routes by their template.
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -21,13 +20,24 @@ log = logging.getLogger(__name__)
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper ends of the classes of latency."""
-MOST_NOTES = 50
-"""Different notes that are counted apart."""
+MOST_ROWS = 50
+"""Rows of one table of the service that are told."""
 STATS_SECONDS = 5.0
 """How long the numbers of the service may be old."""
 CONTENT = "text/plain; version=1.0.0; charset=utf-8"
 
-_KIND = re.compile(r"[a-z][a-z _-]{0,60}")
+NOTES = {
+    "no history": "no_history",
+    "no answer": "no_answer",
+    "are new": "new_items",
+    "unknown ids": "unknown_ids",
+    "not defined": "unknown_scenario",
+    "not loaded": "version_not_loaded",
+    "No item is allowed": "nothing_allowed",
+    "items are allowed": "few_allowed",
+    "catalogue is empty": "empty_catalogue",
+}
+"""Words of a note to the label that it is counted under; notes themselves can hold ids."""
 
 
 class Metrics:
@@ -56,7 +66,6 @@ class Metrics:
             "salon_batch_asks", "Questions scored together.", registry=r, buckets=(1, 2, 4, 8, 16, 32, 64)
         )
         self.waiting = Gauge("salon_waiting_calls", "Calls that wait for a thread.", registry=r)
-        self._notes: set[str] = set()
         r.register(_Stats(stats))
 
     def took(self, stage: str, seconds: float) -> None:
@@ -69,21 +78,16 @@ class Metrics:
         for item in reply.items:
             self.items.labels(item.source).inc()
         for note in reply.notes:
-            self.notes.labels(self._kind(note)).inc()
-
-    def _kind(self, note: str) -> str:
-        """The words of a note before its first value; "other" once there are too many kinds."""
-        match = _KIND.match(note.lower())
-        kind = match.group().strip() if match else "other"
-        if kind not in self._notes:
-            if len(self._notes) >= MOST_NOTES:
-                return "other"
-            self._notes.add(kind)
-        return kind
+            self.notes.labels(kind_of(note)).inc()
 
     def page(self) -> bytes:
         """The text that Prometheus reads."""
         return generate_latest(self.registry)
+
+
+def kind_of(note: str) -> str:
+    """The label of a note."""
+    return next((kind for words, kind in NOTES.items() if words in note), "other")
 
 
 class _Stats:
@@ -119,6 +123,6 @@ def _gauge(name: str, value: Any) -> Iterator[Metric]:
         rows = {str(k): float(v) for k, v in value.items() if isinstance(v, bool | int | float)}
         if rows:
             family = GaugeMetricFamily(f"salon_{name}", f"{name.replace('_', ' ')}.", labels=["name"])
-            for label, number in list(rows.items())[:MOST_NOTES]:
+            for label, number in list(rows.items())[:MOST_ROWS]:
                 family.add_metric([label], number)
             yield family

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, WrapValidator
 
-from salon.serve.answers import address
 from salon.serve.schemas import Body, Fields, Id, JobOut, Name, Out, Time, Word
-from salon.serve.values import Job
+from salon.serve.values import Job, media_address
 from salon.store.values import AuditEntry, StoredEvent, StoredItem, StoredKey, StoredUser, Version
 
 ScopeWord = Literal["read", "write", "admin"]
@@ -150,7 +149,7 @@ class ItemOut(Out):
     @classmethod
     def of(cls, item: StoredItem, media: tuple[str, ...]) -> ItemOut:
         """An item of the store; `media` names the fields that hold media."""
-        where = {name: address(item.id, name) for name in media if item.fields.get(name)}
+        where = {name: media_address(item.id, name) for name in media if item.fields.get(name)}
         return cls(id=item.id, fields=dict(item.fields), hidden=item.hidden, created=item.created, media=where)
 
 
