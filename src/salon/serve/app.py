@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 
 from salon import __version__
 from salon.serve import (
+    gorse_recommend,
     gorse_routes,
     problems,
     routes_ask,
@@ -69,10 +70,11 @@ def create_app(tenants: Mapping[str, Tenant], settings: ServeSettings, secret: b
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.state.salon = state
-    problems.install(app, plain=gorse_routes.PREFIX)
+    problems.install(app, plain=f"{gorse_recommend.PREFIX}/")
     for module in ROUTERS:
         app.include_router(module.router, dependencies=[KnownQuery])
-    app.include_router(gorse_routes.router)
+    for facade in (gorse_routes, gorse_recommend):
+        app.include_router(facade.router)
     if settings.cors:
         app.add_middleware(
             CORSMiddleware,

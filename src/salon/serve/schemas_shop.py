@@ -149,7 +149,7 @@ class ItemOut(Out):
     @classmethod
     def of(cls, item: StoredItem, media: tuple[str, ...]) -> ItemOut:
         """An item of the store; `media` names the fields that hold media."""
-        where = {name: media_address(item.id, name) for name in media if item.fields.get(name)}
+        where = {name: media_address(item.id, name) for name in media if isinstance(item.fields.get(name), str)}
         return cls(id=item.id, fields=dict(item.fields), hidden=item.hidden, created=item.created, media=where)
 
 
