@@ -1,9 +1,9 @@
 // One thing on a card: its picture, sound and film, why it is there, and what one may say to it.
 
 import { h, put, said } from "./dom.js";
-import { named, t } from "./i18n.js";
+import { named, percent, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { bar, facts, mediumOf, picture, titles } from "./pictures.js";
+import { bar, facts, mediumOf, ordered, picture, titles } from "./pictures.js";
 import { explains } from "./reasons.js";
 
 export const SAYINGS = ["like", "dislike", "not_interested"];
@@ -59,7 +59,9 @@ function filmButton(address, card) {
 function why(thing) {
   const because = thing.reason?.because ?? [];
   const by = thing.by ?? thing.reason?.by ?? {};
-  const line = because.length ? [t("why.with"), " ", titles(because)] : thing.reason?.words ? [said(thing.reason.words)] : [named("source", thing.source)];
+  const kinds = ordered(thing.by).filter(([, value]) => value > 0);
+  const whole = kinds.reduce((sum, [, value]) => sum + value, 0);
+  const line = kinds.length ? kinds.slice(0, 2).map(([kind, value]) => `${named("modality", kind)} ${percent(value / whole)}`).join(t("comma")) : because.length ? [t("why.with"), t("space"), titles(because)] : thing.reason?.words ? [said(thing.reason.words)] : [named("source", thing.source)];
   return [h("span", {}, line), Object.values(by).some((value) => value > 0) && bar(by)];
 }
 

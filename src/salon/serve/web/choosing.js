@@ -5,7 +5,7 @@ import { h, hash, paused, put, said } from "./dom.js";
 import { t } from "./i18n.js";
 import { showDialog, shutButton, trouble } from "./shell.js";
 
-export const face = (id) => h("span", { class: "face", vars: { "--hue": hash(id) % 360 }, "aria-hidden": "true", translate: "no" }, [...id][0].toUpperCase());
+export const face = (id) => h("span", { class: "face", vars: { "--hue": hash(id) % 360 }, "aria-hidden": "true", translate: "no" }, /\d\d$/.test(id) ? id.slice(-2) : [...id][0].toUpperCase());
 
 const about = (person) => Object.values(person.fields ?? {}).flat().slice(0, 2).join(" · ");
 

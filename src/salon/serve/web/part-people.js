@@ -12,7 +12,7 @@ const SHOWN = 12;
 const KIND = { like: "good", buy: "good", dislike: "bad", not_interested: "bad" };
 
 function event(one, forget) {
-  return h("li", {}, thumb(one), h("div", {}, said(one.title || one.id), " ", h("span", { class: `tag ${KIND[one.kind] ?? ""}` }, named("kind", one.kind), one.value !== null && one.value !== undefined ? ` ${one.value}` : "")),
+  return h("li", {}, thumb(one), h("div", {}, said(one.title || one.id), h("span", { class: `tag ${KIND[one.kind] ?? ""}` }, named("kind", one.kind), one.value !== null && one.value !== undefined ? ` ${one.value}` : "")),
     h("time", { title: date(one.time) }, one.time > 1e8 ? ago(one.time) : ""),
     one.event_id && h("button", { type: "button", class: "round", "aria-label": t("people.forget", { title: one.title }), title: t("people.forget", { title: one.title }), onclick: () => forget(one) }, "✕"));
 }

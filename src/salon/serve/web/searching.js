@@ -88,16 +88,21 @@ export class Results {
       kept.set("taste", this.taste.checked ? "yes" : "no");
       this.look(this.query);
     } });
-    this.head = h("div", { class: "query" });
-    this.element = h("div", { class: "shelf" }, this.head, this.shelf.element);
+    this.picture = h("div", { class: "preview" });
+    this.element = this.shelf.element;
+    this.element.classList.add("results");
+    this.element.firstElementChild.prepend(this.picture);
+    this.element.firstElementChild.append(h("div", { class: "query" },
+      h("label", { class: "switch" }, this.taste, h("span", {}, t("search.taste"))),
+      h("button", { type: "button", class: "button", onclick: this.end }, icon("close"), t("search.end"))));
   }
 
   #heading() {
     const { text, file } = this.query;
-    put(this.shelf.title, text ? [t("search.for"), " ", said(t("quoted", { title: text }))] : t(`search.like.${this.query.kind}`));
-    put(this.head, file && preview(this.query), file && said(file.name),
-      h("label", { class: "switch" }, this.taste, h("span", {}, t("search.taste"))),
-      h("button", { type: "button", class: "button", onclick: this.end }, icon("close"), t("search.end")));
+    put(this.shelf.title, text ? [t("search.for"), t("space"), said(t("quoted", { title: text }))] : t(`search.like.${this.query.kind}`));
+    this.taste.closest("label").hidden = !taste.history.length;
+    this.picture.hidden = !file;
+    put(this.picture, file && preview(this.query));
   }
 
   /** Searches; only the last of several questions is answered. */
@@ -113,7 +118,7 @@ export class Results {
       put(this.shelf.below);
       if (!items.length) return this.shelf.empty(t("search.none"), t("search.try"));
       await this.shelf.show(items.map((item) => ({ ...item, source: item.source || "search" })));
-      put(this.shelf.words, t("search.count", { count: items.length }));
+      put(this.shelf.words, query.file ? [said(query.file.name), " · "] : null, t("search.count", { count: items.length }));
     } catch (error) {
       if (error.name !== "AbortError") this.shelf.fail(error, () => this.look(query));
     }

@@ -117,7 +117,7 @@ function hero() {
   const fallback = sources.length > 0 && sources.every((source) => source === "popular");
   const notes = fallback && !known ? [] : shown.answer?.notes ?? [];
   put(home.hero,
-    h("h1", {}, taste.isVisitor ? t("window.title") : [t("window.for"), " ", said(taste.id)]),
+    h("h1", {}, taste.isVisitor ? t("window.title") : [t("window.for"), t("space"), said(taste.id)]),
     h("p", {}, fallback && !known ? t("window.nobody") : taste.isVisitor ? t("window.visitor") : t("window.person")),
     notes.map((one) => h("div", { class: "notice" }, note(one))),
     home.past);
@@ -150,7 +150,7 @@ async function rows() {
   };
   home.alike.element.hidden = !liked;
   if (liked) {
-    put(home.alike.title, t("row.similar"), " ", said(t("quoted", { title: liked.title })));
+    put(home.alike.title, t("row.similar"), t("space"), said(t("quoted", { title: liked.title })));
     fill(home.alike, api.similar({ item: liked.id, user: taste.id, k: ROW, fields: [...fields.keys()] }));
   }
   home.popular.element.hidden = !taste.history.length;
