@@ -1,11 +1,15 @@
 """What all tests share: where the real data sets are, if they are."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from postgres_server import PostgresServer, binaries
+from salon.store import open_store
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -113,3 +117,40 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SALON_VECTORS", str(tmp_path_factory.mktemp("vectors") / "vectors.sqlite"))
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL of the tests' own; the test is skipped where none is installed."""
+    folder = binaries()
+    if folder is None:
+        pytest.skip("no PostgreSQL is installed: apt-get install postgresql")
+    server = PostgresServer(folder)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an empty store, to be copied."""
+    path = tmp_path_factory.mktemp("store") / "empty.sqlite"
+    open_store(path).close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def empty_postgres(postgres_server: PostgresServer) -> str:
+    """The URL of an empty store, to be copied."""
+    url = postgres_server.new_database()
+    open_store(url).close()
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store of the test's own: the test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        path = shutil.copy(request.getfixturevalue("empty_sqlite"), tmp_path / "store.sqlite")
+        return f"sqlite:///{path}"
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.new_database(request.getfixturevalue("empty_postgres"))

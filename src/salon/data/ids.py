@@ -14,6 +14,16 @@ MAX_ID_LENGTH = 300
 """Longest id in characters."""
 
 
+def check_id(name: str, what: str) -> None:
+    """Refuses what cannot be an id.
+
+    Raises:
+        DataError: `name` is empty or too long; `what` it names is for the message.
+    """
+    if not name or len(name) > MAX_ID_LENGTH:
+        raise DataError(f"The {what} id {name[:40]!r} has {len(name)} characters.", hint="Allowed: 1 to 300.")
+
+
 class IdMap:
     """A frozen two-way map between names and 0..n-1, in the order given.
 
@@ -32,8 +42,7 @@ class IdMap:
         self.what = what
         self._index = {name: position for position, name in enumerate(self.names)}
         for name in self._index:
-            if not name or len(name) > MAX_ID_LENGTH:
-                raise DataError(f"The {what} id {name[:40]!r} has {len(name)} characters.", hint="Allowed: 1 to 300.")
+            check_id(name, what)
         if len(self._index) != len(self.names):
             seen: set[str] = set()
             twice = next(n for n in self.names if n in seen or seen.add(n))  # type: ignore[func-returns-value]

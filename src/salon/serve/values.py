@@ -205,6 +205,9 @@ class Service(Protocol):
     def popular(self, ask: Ask) -> Reply:
         """What most people like, under the rules of `ask`."""
 
+    def newest(self, ask: Ask) -> Reply:
+        """What came last, under the rules of `ask`; the score is the time."""
+
     def search(self, query: Mapping[str, str | Path], ask: Ask, taste: float = 0.3) -> list[Found]:
         """What a text, a picture, a sound or a film finds, as `Pipeline.search`, under the rules of `ask`."""
 

@@ -216,3 +216,22 @@ class AuditEntry:
     action: str
     target: str
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredReply:
+    """The answer to a request that carried an idempotency key.
+
+    Attributes:
+        key: The key, made unique to its caller by who stores it.
+        request_digest: Of the request, so that another request under the same key can be told apart.
+        status: Of HTTP.
+        body: The answer as text.
+        time: Seconds since 1970; 0 is filled in when it is stored.
+    """
+
+    key: str
+    request_digest: str
+    status: int
+    body: str
+    time: float = 0.0

@@ -1,0 +1,1 @@
+"""How tables come to be and change, one file per step, run by Alembic."""
