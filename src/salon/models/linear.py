@@ -230,27 +230,52 @@ class Linear(Recommender):
             raise SettingError("Another user_exponent or order needs the histories.", hint="Call fit with that point.")
         return self._with(self._statistics(), Media.restored(vars(self)), point, self.n_items_)
 
-    def updated(self, *, added: Queries | None = None, removed: Queries | None = None) -> Self:
+    def updated(
+        self,
+        *,
+        added: Queries | None = None,
+        removed: Queries | None = None,
+        changed: tuple[IntArray, FeatureSet] | None = None,
+    ) -> Self:
         """The model after some whole histories came in and others were taken out; settings stay.
 
         The result equals, within rounding, the model that was fitted on the changed data with these settings. A changed
         history is its old form removed and its new form added.
 
+        Args:
+            added: Histories that come in.
+            removed: Histories that are taken out.
+            changed: Rows of items whose media changed, ascending, and their new vectors; centres stay as they are.
+
         Raises:
             SettingError: A removed history was never learned.
         """
-        point, stats = self.point, self._statistics()
+        stats, media = self._statistics(), Media.restored(vars(self))
         for queries, sign in ((added, 1.0), (removed, -1.0)):
             if queries is not None:
-                terms = collect(
-                    latest(queries, self.settings.max_history),
-                    self.n_items_,
-                    exponent=stats.exponent,
-                    reach=stats.reach,
-                    n_attributes=self.n_attributes_,
-                )
-                stats = stats.plus(terms, sign)
-        return self._with(stats, Media.restored(vars(self)), point, self.n_items_)
+                stats = stats.plus(self._collected(queries, stats), sign)
+        if changed is not None:
+            media = media.replaced(*changed)
+        return self._with(stats, media, self.point, self.n_items_)
+
+    def recounted(self, queries: Queries) -> Self:
+        """The model of these histories alone, with the same settings and items: sums without the rounding of updates.
+
+        Raises:
+            DataError: Nobody likes anything in them.
+        """
+        stats = self._collected(queries, self._statistics())
+        return self._with(stats, Media.restored(vars(self)), self.point, self.n_items_)
+
+    def _collected(self, queries: Queries, like: Statistics) -> Statistics:
+        """The sums over some histories, of the exponent, reach and size of others."""
+        return collect(
+            latest(queries, self.settings.max_history),
+            self.n_items_,
+            exponent=like.exponent,
+            reach=like.reach,
+            n_attributes=self.n_attributes_,
+        )
 
     def with_items(self, items: FeatureSet) -> Self:
         """The model with new items behind the old ones, recommended by their content twins; nothing is solved again.

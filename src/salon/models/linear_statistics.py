@@ -55,11 +55,12 @@ class Statistics:
                 f"Item row {int(np.argmin(counts))} would have {counts.min():.0f} users.",
                 hint="Only a history that was learned can be taken out.",
             )
-        parts = {
-            name: _pruned(getattr(self, name) + sign * getattr(other, name), counts)
-            for name in ("gram", "past", "follow")
-            if getattr(self, name) is not None
-        }
+        emptied = ((counts == 0) & (self.counts > 0)).any()
+        parts = {}
+        for name in ("gram", "past", "follow"):
+            if getattr(self, name) is not None:
+                total = sparse.csr_array(getattr(self, name) + sign * getattr(other, name))
+                parts[name] = _pruned(total, counts) if emptied else total
         return replace(self, counts=counts, **parts)
 
     def minus(self, other: Statistics) -> Statistics:

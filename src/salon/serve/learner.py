@@ -1,0 +1,245 @@
+"""Learning by event: what each person's history adds to the model, old terms out and new ones in.
+
+For every person the learner keeps the history that the model has learned. A person who did something is dirty; an
+update reads their history again and hands both forms to the model, which replaces one by the other (`linear` does; see
+`Linear.updated`). Numbers of people per item follow for every model. A recount reads all events again and begins from
+nothing, which removes rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+
+import numpy as np
+from scipy import sparse
+
+from salon.data import Dataset, Queries
+from salon.encode.base import FeatureSet
+from salon.serve.live import Live
+from salon.serve.people import People, Person, asked, joined, profile_row
+from salon.serve.shelf import Shelf
+from salon.serve.tastes import Tastes
+from salon.serve.truth import stored_events, stored_users
+from salon.store import Store
+from salon.store.values import StoredEvent
+from salon.types import FloatArray, IntArray
+
+
+@runtime_checkable
+class Updating(Protocol):
+    """A recommender that takes histories in and out without a new fit."""
+
+    n_items_: int
+
+    def updated(
+        self,
+        *,
+        added: Queries | None = None,
+        removed: Queries | None = None,
+        changed: tuple[IntArray, FeatureSet] | None = None,
+    ) -> Any:
+        """The model after some histories came in, others were taken out, and the vectors of some items changed."""
+
+    def recounted(self, queries: Queries) -> Any:
+        """The model of these histories alone, with the same settings and items."""
+
+
+class Term(NamedTuple):
+    """The history of one person as the model learned it."""
+
+    items: IntArray
+    weights: FloatArray
+    profile: sparse.csr_array | None
+
+    def equals(self, other: Term) -> bool:
+        """Whether both say the same."""
+        return (
+            np.array_equal(self.items, other.items)
+            and np.array_equal(self.weights, other.weights)
+            and (self.profile is None) == (other.profile is None)
+            and (self.profile is None or other.profile is None or not (self.profile != other.profile).nnz)
+        )
+
+
+@dataclass(frozen=True)
+class Update:
+    """What an update did.
+
+    Attributes:
+        people: Histories that were replaced.
+        solved: Whether the model was solved again.
+    """
+
+    people: int
+    solved: bool
+
+
+class Learner:
+    """Keeps the model of one shelf up with what people do.
+
+    Args:
+        shelf: The version.
+        people: Histories from the store.
+        terms: Person to what the model learned of them.
+    """
+
+    def __init__(self, shelf: Shelf, people: People, terms: dict[str, Term]) -> None:
+        self.shelf, self.people, self.terms = shelf, people, terms
+        self.replaced = 0
+        self._dirty: dict[str, None] = {}
+        self._recount = False
+        self._lock = Lock()
+
+    @classmethod
+    def of(cls, shelf: Shelf, people: People, data: Dataset) -> Self:
+        """From the data that the version was fitted on."""
+        queries = data.queries(data.active_users())
+        ends = zip(queries.indptr[:-1], queries.indptr[1:], strict=True)
+        terms = {}
+        for row, (start, end) in enumerate(ends):
+            profile = None if queries.profiles is None else sparse.csr_array(queries.profiles[[row]])
+            name = data.users.ids[int(queries.users[row])]
+            terms[name] = Term(queries.items[start:end].astype(np.int32), queries.weights[start:end], profile)
+        return cls(shelf, people, terms)
+
+    @property
+    def waiting(self) -> int:
+        """People whose history changed since the last update."""
+        return len(self._dirty)
+
+    @property
+    def recounts(self) -> bool:
+        """Whether the next update counts everything anew."""
+        return self._recount
+
+    def touch(self, users: Iterable[str]) -> None:
+        """Marks people as dirty."""
+        with self._lock:
+            self._dirty.update(dict.fromkeys(users))
+
+    def touch_items(self, names: Iterable[str]) -> None:
+        """Marks the people who have one of these items in their history."""
+        rows = {row for row, name in enumerate(self.shelf.live.catalogue.ids) if name in set(names)}
+        if rows:
+            gone = np.fromiter(rows, np.int64, len(rows))
+            self.touch([user for user, term in list(self.terms.items()) if np.isin(term.items, gone).any()])
+
+    def touch_all(self) -> None:
+        """Makes the next update a recount."""
+        self._recount = True
+
+    def matrix(self, rows: int) -> tuple[list[str], sparse.csr_array]:
+        """People, and (people, rows) sparse float32 of ones where they like an item."""
+        names, terms = [], []
+        for name, term in list(self.terms.items()):
+            names.append(name)
+            terms.append(term.items[term.weights > 0])
+        indptr = np.concatenate([[0], np.cumsum([len(term) for term in terms])]).astype(np.int64)
+        indices = np.concatenate([np.zeros(0, np.int32), *terms])
+        shape = (len(names), rows)
+        return names, sparse.csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=shape)
+
+    def update(self) -> Update:
+        """Replaces what changed; slow where the model is solved again, which blocks nobody."""
+        with self._lock:
+            dirty, self._dirty = list(self._dirty), {}
+            recount, self._recount = self._recount, False
+        try:
+            return self.recount() if recount else self._replace(dirty)
+        except BaseException:
+            self.touch(dirty)
+            self._recount = recount
+            raise
+
+    def _replace(self, dirty: list[str]) -> Update:
+        live = self.shelf.live
+        pairs = [(user, self.terms.get(user), self._term(live, self.people.get(user))) for user in dirty]
+        pairs = [(user, old, new) for user, old, new in pairs if old is None or not old.equals(new)]
+        vectors = self.shelf.changed() if isinstance(live.model, Updating) else {}
+        if not pairs and not vectors:
+            return Update(0, solved=False)
+        removed = [old for _, old, _ in pairs if old is not None and len(old.items)]
+        added = [new for _, _, new in pairs if len(new.items)]
+        self.shelf.count(_moved(live.counts, len(live.catalogue), removed, added))
+        solved = isinstance(live.model, Updating)
+        if isinstance(live.model, Updating):
+            changed = _changed(live, vectors)
+            new = live.model.updated(added=_queries(live, added), removed=_queries(live, removed), changed=changed)
+            self.shelf.learn(new)
+        for user, _, term in pairs:
+            if len(term.items):
+                self.terms[user] = term
+            else:
+                self.terms.pop(user, None)
+        self.replaced += len(pairs)
+        return Update(len(pairs), solved)
+
+    def recount(self) -> Update:
+        """Counts everything anew from all stored events."""
+        live, store = self.shelf.live, self.people.store
+        terms = {}
+        for person in everybody(store, self.people.tastes):
+            term = self._term(live, person)
+            if len(term.items):
+                terms[person.id] = term
+        self.shelf.count(_moved(np.zeros(0), len(live.catalogue), [], list(terms.values())))
+        solved = isinstance(live.model, Updating) and bool(terms)
+        if solved and isinstance(live.model, Updating):
+            queries = _queries(live, list(terms.values()))
+            assert queries is not None
+            self.shelf.learn(live.model.recounted(queries))
+        self.terms, self.replaced = terms, 0
+        return Update(len(terms), solved)
+
+    def _term(self, live: Live, person: Person) -> Term:
+        """The history in rows that the model has; with the attributes of the person."""
+        profile, _ = profile_row(live.profiles, person.fields)
+        query = asked(live.catalogue, person, (), profile, ordered=live.ordered).query
+        inside = query.items < live.model.n_items_
+        return Term(query.items[inside].astype(np.int32), query.weights[inside], profile)
+
+
+def everybody(store: Store, tastes: Tastes) -> Iterable[Person]:
+    """All people with their tastes, from one pass over the events."""
+    fields = {user.id: user.fields for user in stored_users(store) if not user.merged_into}
+    events: dict[str, list[StoredEvent]] = {}
+    for event in stored_events(store):
+        events.setdefault(event.user, []).append(event)
+    for user in dict.fromkeys([*fields, *events]):
+        yield Person(user, tastes.of(events.pop(user, [])), fields.get(user, {}), known=True)
+
+
+def _queries(live: Live, terms: list[Term]) -> Queries | None:
+    found = [
+        Queries(
+            np.array([0, len(term.items)], np.int64),
+            term.items.astype(np.int64),
+            np.asarray(term.weights, np.float32),
+            np.full(1, -1, np.int64),
+            live.ordered,
+            term.profile,
+        )
+        for term in terms
+    ]
+    return joined(found) if found else None
+
+
+def _moved(counts: FloatArray, rows: int, removed: list[Term], added: list[Term]) -> FloatArray:
+    """(rows,) float64 numbers of people who like each item, after some histories left and others came."""
+    found = np.zeros(rows)
+    found[: len(counts)] = counts
+    for terms, sign in ((removed, -1.0), (added, 1.0)):
+        liked = [term.items[term.weights > 0] for term in terms]
+        if liked:
+            found += sign * np.bincount(np.concatenate(liked), minlength=rows)
+    return np.maximum(found, 0.0)
+
+
+def _changed(live: Live, vectors: Mapping[int, FeatureSet]) -> tuple[IntArray, FeatureSet] | None:
+    if not vectors:
+        return None
+    rows = np.array(sorted(vectors), np.int64)
+    return rows, live.as_learned(live.features.take(rows))

@@ -1,0 +1,91 @@
+"""Counts of the last hour, by minute, and times of the last thousand steps: what the studio shows as live numbers."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+MINUTES = 60
+TIMES = 1000
+"""Times of a step that are kept."""
+COVERED = 50_000
+"""Different items that were shown that are remembered."""
+
+
+class Tally:
+    """Numbers of one service since it was started.
+
+    Attributes:
+        observe: Called with the name of a step and its seconds, such as by a monitor; None: nobody listens.
+    """
+
+    def __init__(self) -> None:
+        self.observe: Callable[[str, float], None] | None = None
+        self.sources: Counter[str] = Counter()
+        self.shown: dict[str, None] = {}
+        self.clicks = self.answers = self.fallbacks = 0
+        self._minutes: deque[tuple[int, Counter[str]]] = deque(maxlen=MINUTES)
+        self._times: dict[str, deque[float]] = {}
+        self._lock = Lock()
+
+    def add(self, what: str, count: int = 1) -> None:
+        """Counts something in this minute."""
+        minute = int(time.time() // 60)
+        with self._lock:
+            if not self._minutes or self._minutes[-1][0] != minute:
+                self._minutes.append((minute, Counter()))
+            self._minutes[-1][1][what] += count
+
+    def answer(self, names: Sequence[str], sources: Sequence[str]) -> None:
+        """Counts an answer."""
+        self.add("answers")
+        with self._lock:
+            self.answers += 1
+            self.sources.update(sources)
+            self.fallbacks += bool(sources) and all(one in ("popular", "new") for one in sources)
+            if len(self.shown) < COVERED:
+                self.shown.update(dict.fromkeys(names))
+
+    def click(self) -> None:
+        """Counts an action that follows from an answer."""
+        self.add("clicks")
+        with self._lock:
+            self.clicks += 1
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Takes the time of a block."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.took(step, time.perf_counter() - start)
+
+    def took(self, step: str, seconds: float) -> None:
+        """Notes the time of a step."""
+        with self._lock:
+            self._times.setdefault(step, deque(maxlen=TIMES)).append(seconds)
+        if self.observe is not None:
+            self.observe(step, seconds)
+
+    def per_minute(self, what: str) -> list[dict[str, float]]:
+        """[{minute, count}] of the last hour, oldest first, minutes without any left out."""
+        with self._lock:
+            return [{"minute": 60.0 * at, "count": float(n[what])} for at, n in self._minutes if n[what]]
+
+    def steps(self) -> dict[str, dict[str, float]]:
+        """Step to {p50, p95, p99} of its last times, in milliseconds."""
+        with self._lock:
+            known = {step: np.array(times) for step, times in self._times.items()}
+        return {step: _quantiles(times) for step, times in known.items()}
+
+
+def _quantiles(times: Any) -> dict[str, float]:
+    values = np.quantile(1000 * times, [0.5, 0.95, 0.99])
+    return {name: round(float(v), 3) for name, v in zip(("p50", "p95", "p99"), values, strict=True)}
