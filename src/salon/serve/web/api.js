@@ -1,5 +1,7 @@
 // Every call that the pages make. Addresses are relative to the page, so that a proxy may put it below a path.
 
+import * as read from "./reading.js";
+
 /** What the server said against a call: words for people, and what they can do. */
 export class Refusal extends Error {
   constructor(status, problem) {
@@ -50,38 +52,38 @@ export const session = {
   close: () => call("DELETE", "v1/session"),
 };
 
-export const catalogue = () => get("v1/catalogue");
-export const recommend = (ask, signal) => post("v1/recommend", ask, signal);
-export const nextPage = (id, k, language) => post("v1/recommend/next", { recommendation_id: id, k, language });
-export const similar = (ask, signal) => post("v1/similar", ask, signal);
-export const popular = (k) => get("v1/popular", { k });
+export const catalogue = () => get("v1/catalogue").then(read.readCatalogue);
+export const recommend = (ask) => post("v1/recommend", ask).then(read.answer);
+export const nextPage = (id, k) => post("v1/recommend/next", { recommendation_id: id, k }).then(read.answer);
+export const similar = (ask) => post("v1/similar", ask).then(read.answer);
+export const popular = (k) => get("v1/popular", { k }).then(read.answer);
 export const explain = (ask) => post("v1/explain", ask);
-export const item = (id) => get(at("v1/items", id));
+export const item = (id) => get(at("v1/items", id)).then(read.thing);
 export const users = (q, n = 60) => get("v1/users", { q, n });
-export const person = (user, k, language) => get("v1/people", { user, k, language });
+export const person = (user, k, language) => get("v1/people", { user, k, language }).then(read.person);
 
 /** Search by words, or by a file of the modality `kind`. */
 export function search(ask, file, kind, signal) {
-  if (!file) return post("v1/search", ask, signal);
+  if (!file) return post("v1/search", ask, signal).then(read.found);
   const form = new FormData();
-  form.append("ask", JSON.stringify(ask));
+  for (const [name, value] of Object.entries(ask)) if (name !== "fields") form.append(name, value);
   form.append(kind, file, file.name);
-  return post("v1/search", form, signal);
+  return post("v1/search", form, signal).then(read.found);
 }
 
 /** Tells what somebody did; its event id lets it be taken back. */
 export async function tell(event) {
   const { results } = await post("v1/events", { events: [event] });
   const [result] = results;
-  if (result.status === "rejected") throw new Refusal(422, result.problem ?? {});
-  return result.event_id;
+  if (result.status === "rejected") throw new Refusal(422, { ...result.error, detail: result.error.message });
+  return result.id;
 }
 export const takeBack = (event) => call("DELETE", `v1/events?event_id=${encodeURIComponent(event)}`);
 
-export const stats = (signal) => get("v1/stats", {}, signal);
+export const stats = (signal) => get("v1/stats", {}, signal).then(read.stats);
 export const quality = () => get("v1/quality");
-export const map = () => get("v1/map");
-export const comparison = () => get("v1/comparison");
+export const map = () => get("v1/map").then(read.map);
+export const comparison = () => get("v1/comparison").then(read.comparison);
 export const audit = () => get("v1/audit");
 export const jobs = () => get("v1/jobs");
 
@@ -98,7 +100,7 @@ const named = (path) => ({
   remove: (name) => call("DELETE", at(path, name)),
 });
 export const scenarios = named("v1/scenarios");
-export const experiments = { ...named("v1/experiments"), results: (name) => get("v1/experiment-results", { name }) };
+export const experiments = { ...named("v1/experiments"), results: (name) => get("v1/experiment-results", { name }).then(read.results) };
 export const keys = {
   all: () => get("v1/keys"),
   add: (name, scopes) => post("v1/keys", { name, scopes }),

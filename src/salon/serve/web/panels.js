@@ -62,6 +62,9 @@ export function edit(title, contents, save) {
   return showDialog(dialog);
 }
 
+/** What names of scenarios and experiments may be. */
+export const NAME = { required: true, maxlength: "100", pattern: "[A-Za-z0-9][A-Za-z0-9._\\-]*" };
+
 let serial = 0;
 
 /** A named input; `more` are its attributes. */

@@ -41,15 +41,16 @@ function troubles(report) {
 
 function report(found) {
   const log = found.activity ?? {};
+  const findings = found.sentences ?? found.findings;
   const coverage = Object.entries(found.coverage ?? {}).sort((a, b) => Number(b[0]) - Number(a[0]));
   return [
     figureList([
       [t("data.items"), number(found.items), t("data.untouched", { count: log.items_untouched ?? 0 })],
       [t("data.people"), number(found.users), t("data.few", { count: log.users_few ?? 0 })],
       [t("data.events"), number(log.events), log.repeated ? t("data.repeated", { share: percent(log.repeated, 1) }) : ""],
-      [t("data.findings"), number(found.findings.length), found.made ? ago(found.made) : ""],
+      [t("data.findings"), number(findings.length), found.made ? ago(found.made) : ""],
     ]),
-    wide(panel(t("data.findings"), found.findings.length ? h("ul", { class: "findings" }, found.findings.map((line) => h("li", {}, said(line)))) : nothing(t("data.clean")))),
+    wide(panel(t("data.findings"), findings.length ? h("ul", { class: "findings" }, findings.map((line) => h("li", {}, said(line)))) : nothing(t("data.clean")))),
     completeness(found),
     h("div", { class: "columns" },
       coverage.length > 0 && panel(t("data.coverage"), shares(coverage.map(([count, items]) => ({ name: t("data.modalities", { count: Number(count) }), share: items / found.items, words: number(items), colour: "var(--c2)" })))),

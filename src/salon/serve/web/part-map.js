@@ -5,7 +5,8 @@ import { h, hash, put, said } from "./dom.js";
 import { number, t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { SERIES, head, load, panel } from "./panels.js";
-import { fields, picture } from "./pictures.js";
+import { picture } from "./pictures.js";
+import { shop } from "./reading.js";
 import { ScatterMap } from "./scatter-map.js";
 import { nothing, tellAloud } from "./shell.js";
 
@@ -13,7 +14,7 @@ const PEEK = { width: 168, height: 200 };
 
 /** A thing of the map as the pictures of the pages expect it. */
 function asThing(item) {
-  const field = [...fields].find(([, modality]) => modality === "image")?.[0] ?? "image";
+  const field = [...shop.fields].find(([, modality]) => modality === "image")?.[0] ?? "image";
   return { id: item.id, title: item.title, media: item.image ? { [field]: item.image } : {} };
 }
 

@@ -3,22 +3,16 @@
 import * as api from "./api.js";
 import { intervals, scatter } from "./chart.js";
 import { h, put, said } from "./dom.js";
-import { ago, date, figures, named, percent, t } from "./i18n.js";
+import { ago, date, figures, named, t } from "./i18n.js";
 import { SERIES, button, head, load, panel, table, wide } from "./panels.js";
 import { nothing, sure, tellAloud, toast, reason } from "./shell.js";
 
 const EVERY = 1500;
+const JOBS = 5;
+const JOB = { failed: "bad", done: "good" };
 const STATE = { live: "good", failed: "bad", candidate: "warn" };
 
-/** Rows of a comparison, whether it came as a report or as rows. */
-function rowsOf(found) {
-  const main = found.main ?? found.setting?.main;
-  const reference = found.reference ?? found.setting?.reference;
-  return { main, reference, rows: found.rows ?? found.models ?? [] };
-}
-
-function comparison(found) {
-  const { main, reference, rows } = rowsOf(found);
+function comparison({ main, reference, rows }) {
   if (!rows.length) return panel(t("models.comparison"), nothing(t("models.noComparison"), [t("models.noComparisonWords"), " ", h("code", { translate: "no" }, "salon compare")]));
   const sorted = [...rows].sort((a, b) => (b.metrics[main]?.mean ?? 0) - (a.metrics[main]?.mean ?? 0)).map((row, i) => ({ ...row, colour: SERIES[i % SERIES.length] }));
   const metrics = [...new Set(sorted.flatMap((row) => Object.keys(row.metrics)))].sort((a, b) => (a === main ? -1 : b === main ? 1 : 0)).slice(0, 6);
@@ -40,35 +34,54 @@ function comparison(found) {
   ];
 }
 
-const flat = (values) => Object.entries(values ?? {}).filter(([, value]) => ["number", "string"].includes(typeof value)).slice(0, 6);
+/** What a version was learned from, and how it did beside the one before. */
+function about(metrics) {
+  const { judged } = metrics;
+  return [
+    metrics.model && said(metrics.model),
+    ...["items", "people", "events"].filter((name) => metrics[name] !== undefined).map((name) => t(`models.${name}`, { count: metrics[name] })),
+    judged?.enough && t("models.judged", { mine: figures(judged.new), live: figures(judged.live), count: judged.questions }),
+    judged && !judged.enough && t("models.unjudged"),
+    metrics.error && said(`${metrics.error.message ?? ""} ${metrics.error.hint ?? ""}`),
+  ].filter(Boolean).map((part, i) => [i ? " · " : "", part]);
+}
 
-function versions(found, act) {
+function list(found, act) {
   const live = found.findIndex((one) => one.state === "live");
   return panel(t("models.versions"), found.length ? h("div", {}, found.map((one, i) => h("div", { class: "entry" },
     h("div", {}, h("h3", {}, said(one.version), h("span", { class: `tag ${STATE[one.state] ?? ""}` }, named("state", one.state))),
       h("p", { class: "quiet" }, t("models.learned"), " ", h("time", { title: date(one.created) }, ago(one.created)), one.activated ? [" · ", t("models.activated"), " ", ago(one.activated)] : ""),
-      h("p", { class: "quiet" }, flat(one.metrics).map(([name, value], j) => [j ? " · " : "", said(name), " ", h("b", {}, typeof value === "number" ? figures(value) : said(value))]))),
+      h("p", { class: "quiet" }, about(one.metrics))),
     h("div", { class: "doing" },
       one.state !== "live" && one.state !== "failed" && button(t("models.activate"), () => act(one, "activate")),
       i === live && found.some((other) => other.state === "retired") && button(t("models.rollback"), () => act(one, "rollback")))))) : nothing(t("models.none")));
 }
 
+/** How far a job is, as a bar that moves where nobody knows. */
+function progress(job) {
+  const share = job.detail.total ? job.detail.done / job.detail.total : null;
+  return h("div", {
+    class: share === null ? "progress unknown" : "progress", role: "progressbar", "aria-label": named("job", job.kind), "aria-valuemin": "0", "aria-valuemax": "100",
+    "aria-valuenow": share === null ? null : String(Math.round(share * 100)), vars: { "--share": share ?? 0 },
+  });
+}
+
+const ends = (error) => said(`${error.message ?? ""} ${error.hint ?? ""}`);
+
+/** Jobs that run or failed, and the last few that ended well. */
 function jobList(found) {
-  const shown = found.filter((job) => job.state !== "done").concat(found.filter((job) => job.state === "done").slice(0, 3)).slice(0, 6);
+  const shown = found.filter((job) => job.state !== "done").concat(found.filter((job) => job.state === "done").slice(0, 2)).slice(0, JOBS);
   return shown.map((job) => h("div", { class: "entry" }, h("div", {},
-    h("h3", {}, named("job", job.kind), h("span", { class: `tag ${{ failed: "bad", done: "good" }[job.state] ?? "warn"}` }, named("state", job.state))),
-    h("p", { class: "quiet" }, job.detail?.step && [said(job.detail.step), " · "], ago(job.ended ?? job.started), job.detail?.error && [" · ", said(`${job.detail.error.message ?? job.detail.error} ${job.detail.error.hint ?? ""}`)]),
-    job.state === "running" && h("div", {
-      class: job.detail?.progress === undefined ? "progress unknown" : "progress", role: "progressbar", "aria-label": named("job", job.kind), "aria-valuemin": "0", "aria-valuemax": "100",
-      "aria-valuenow": job.detail?.progress === undefined ? null : String(Math.round(job.detail.progress * 100)), vars: { "--share": job.detail?.progress ?? 0 },
-    }), job.state === "running" && job.detail?.progress !== undefined && h("p", { class: "small" }, percent(job.detail.progress)))));
+    h("h3", {}, named("job", job.kind), h("span", { class: `tag ${JOB[job.state] ?? "warn"}` }, named("state", job.state))),
+    h("p", { class: "quiet" }, job.state === "running" && job.detail.what && [said(job.detail.what), " · "], ago(job.ended ?? job.started), job.detail.error && [" · ", ends(job.detail.error)]),
+    job.state === "running" && progress(job))));
 }
 
 export async function show(place, { signal }) {
   const versionBox = h("div", {});
   const jobBox = h("div", {});
   const compareBox = h("div", { class: "rows" });
-  const draw = () => load(versionBox, api.models.all, ({ models }) => versions(models, act));
+  const draw = () => load(versionBox, api.models.all, ({ versions }) => list(versions, act));
   let running = false;
 
   async function watch() {

@@ -8,26 +8,32 @@ import { figureList, head, load, panel, wide } from "./panels.js";
 import { nothing } from "./shell.js";
 
 const EVERY = 5000;
+/** Index of population stability that fills the bar; from 0.25 on something has moved. */
+const DRIFT = 0.5;
+const MOVED = { moving: "warn", moved: "warn" };
 
 const last = (rows, name) => rows.slice(-6, -1).reduce((sum, row) => sum + (row[name] ?? 0), 0) / Math.max(rows.slice(-6, -1).length, 1);
 
 const byShare = (values) => Object.entries(values ?? {}).sort((a, b) => b[1] - a[1]);
 
+/** The time of a whole answer. */
+const whole = (stats) => stats.steps?.recommend;
+
 function glance(stats) {
-  const rows = stats.per_minute ?? [];
-  const clicks = stats.click_through;
+  const rows = stats.minutes;
+  const times = whole(stats);
   return figureList([
-    [t("overview.answers"), number(last(rows, "answers"), 1), t("overview.inAll", { count: stats.answers ?? 0 })],
-    [t("overview.events"), number(last(rows, "events"), 1), t("overview.inAll", { count: stats.events ?? 0 })],
-    [t("overview.clicks"), percent(clicks?.rate, 1), clicks?.low !== null && clicks?.low !== undefined ? t("between", { low: percent(clicks.low, 1), high: percent(clicks.high, 1) }) : t("overview.noClicks")],
-    [t("overview.latency"), stats.latency?.p50 ? t("ms", { value: figures(stats.latency.p50) }) : "–", stats.latency?.p95 ? t("overview.slowest", { p95: figures(stats.latency.p95), p99: figures(stats.latency.p99) }) : ""],
-    [t("overview.coverage"), percent(stats.coverage?.share), t("things", { count: stats.coverage?.items ?? 0 })],
-    [t("overview.age"), ago(stats.model?.created), t("overview.since", { count: stats.model?.events_since ?? 0 })],
+    [t("overview.answers"), number(last(rows, "answers"), 1), t("overview.inAll", { count: stats.answered ?? 0 })],
+    [t("overview.events"), number(last(rows, "events"), 1), t("overview.hour", { count: rows.reduce((sum, row) => sum + row.events, 0) })],
+    [t("overview.clicks"), percent(stats.click_through, 1), t("overview.clicksNote")],
+    [t("overview.latency"), times ? t("ms", { value: figures(times.p50) }) : "–", times && t("overview.slowest", { p95: figures(times.p95), p99: figures(times.p99) })],
+    [t("overview.coverage"), percent(stats.coverage), t("overview.coverageNote")],
+    [t("overview.age"), ago(Date.now() / 1000 - stats.model.age_seconds), said(stats.model.name)],
   ]);
 }
 
 function traffic(stats) {
-  const rows = stats.per_minute ?? [];
+  const rows = stats.minutes;
   const series = [
     { name: t("overview.seriesAnswers"), colour: "var(--c1)", values: rows.map((row) => row.answers ?? 0) },
     { name: t("overview.seriesEvents"), colour: "var(--c0)", values: rows.map((row) => row.events ?? 0) },
@@ -50,7 +56,7 @@ function modalities(stats) {
 }
 
 function stages(stats) {
-  const rows = byShare(stats.stages);
+  const rows = Object.entries(stats.steps ?? {}).map(([name, times]) => [name, times.p50]).sort((a, b) => b[1] - a[1]);
   const most = rows.length ? rows[0][1] : 1;
   return rows.length > 0 && panel(t("overview.stages"), shares(rows.map(([name, ms]) => ({ name: named("stage", name), share: ms / most, words: t("ms", { value: figures(ms) }), colour: "var(--c3)" }))));
 }
@@ -58,8 +64,8 @@ function stages(stats) {
 function drift(stats) {
   if (!stats.drift?.length) return null;
   return panel(t("overview.drift"), shares(stats.drift.map((one) => ({
-    name: named("drift", one.name), share: one.value / Math.max(one.limit * 2, 1e-9),
-    words: h("span", {}, figures(one.value), " ", h("span", { class: one.alarm ? "tag warn" : "tag" }, one.alarm ? t("drift.alarm") : t("drift.calm"))), colour: one.alarm ? "var(--c4)" : "var(--c7)",
+    name: named("drift", one.name), share: one.psi / DRIFT,
+    words: h("span", {}, figures(one.psi), " ", h("span", { class: `tag ${MOVED[one.verdict] ?? ""}` }, named("verdict", one.verdict))), colour: MOVED[one.verdict] ? "var(--c4)" : "var(--c7)",
   }))), h("p", { class: "quiet" }, t("drift.words")));
 }
 

@@ -3,17 +3,17 @@
 import * as api from "./api.js";
 import { h, put, said } from "./dom.js";
 import { t } from "./i18n.js";
-import { button, edit, field, head, load, panel } from "./panels.js";
+import { NAME, button, edit, field, head, load, panel } from "./panels.js";
 import { nothing, reason, sure, toast } from "./shell.js";
 
-const WORDS = ["title", "filter", "booster"];
+const WORDS = ["filter", "booster"];
 const NUMBERS = ["diversity", "exploration"];
 
 function change(name, body, again) {
   const value = (key) => (body[key] === undefined || body[key] === null ? "" : String(body[key]));
   edit(name ? t("scenarios.edit") : t("scenarios.new"), [
-    field(t("name"), "name", { required: true, maxlength: "100", value: name, ...(name ? { readonly: true } : {}) }, name ? "" : t("scenarios.nameHint")),
-    WORDS.map((key) => field(t(`setting.${key}`), key, { value: value(key), ...(key === "title" ? {} : { spellcheck: "false" }) }, key === "title" ? "" : t(`setting.${key}Hint`))),
+    field(t("name"), "name", { ...NAME, value: name, ...(name ? { readonly: true } : {}) }, name ? "" : t("scenarios.nameHint")),
+    WORDS.map((key) => field(t(`setting.${key}`), key, { value: value(key), spellcheck: "false" }, t(`setting.${key}Hint`))),
     h("div", { class: "pair" }, NUMBERS.map((key) => field(t(`setting.${key}`), key, { type: "number", min: "0", max: "1", step: "0.05", value: value(key) }, t(`setting.${key}Hint`)))),
   ], async (form) => {
     const fresh = { ...body };
@@ -28,7 +28,7 @@ function change(name, body, again) {
 }
 
 function told(body) {
-  return Object.entries(body).filter(([key, value]) => key !== "title" && value !== "" && value !== null)
+  return Object.entries(body).filter(([, value]) => value && JSON.stringify(value) !== "{}" && JSON.stringify(value) !== "[]")
     .map(([key, value]) => `${key} = ${typeof value === "object" ? JSON.stringify(value) : value}`).join(" · ");
 }
 
@@ -43,11 +43,11 @@ export async function show(place) {
     }
     draw();
   };
-  const draw = () => load(contents, api.scenarios.all, ({ scenarios }) => {
+  const draw = () => load(contents, api.scenarios.all, (scenarios) => {
     const names = Object.keys(scenarios);
     if (!names.length) return panel("", nothing(t("scenarios.none"), t("scenarios.noneWords")));
     return panel("", h("div", {}, names.map((name) => h("div", { class: "entry" },
-      h("div", {}, h("h3", {}, said(scenarios[name].title || name), scenarios[name].title && h("span", { class: "tag", translate: "no" }, name)), h("p", { class: "quiet" }, said(told(scenarios[name]) || "–"))),
+      h("div", {}, h("h3", {}, said(name)), h("p", { class: "quiet" }, said(told(scenarios[name]) || "–"))),
       h("div", { class: "doing" }, button(t("edit"), () => change(name, scenarios[name], draw)), button(t("remove"), () => remove(name)))))));
   });
   put(place, head(t("part.scenarios"), t("scenarios.words"), button(t("scenarios.new"), () => change("", {}, draw), "main")), contents);

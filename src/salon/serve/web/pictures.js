@@ -3,15 +3,13 @@
 import { medium } from "./api.js";
 import { h, hash, said } from "./dom.js";
 import { named, number, percent, t } from "./i18n.js";
+import { shop } from "./reading.js";
 
 const COLOURS = { clicks: 1, neighbours: 1, text: 4, image: 0, audio: 2, video: 3, "video-sound": 5, category: 6, number: 8, series: 9, taste: 1, history: 1 };
 
-/** The fields of the catalogue: name to modality, in its order. */
-export const fields = new Map();
-
 /** Address of the first medium of a modality, or "". */
 export function mediumOf(thing, modality) {
-  const found = Object.entries(thing.media ?? {}).find(([field, address]) => address && (fields.get(field) ?? field) === modality);
+  const found = Object.entries(thing.media ?? {}).find(([field, address]) => address && shop.fields.get(field) === modality);
   return found ? found[1] : "";
 }
 
@@ -33,7 +31,7 @@ export const thumb = (thing) => picture(thing, { width: 120, name: "picture thum
 /** The facts of a thing in one line: its labels and numbers. */
 export function facts(thing) {
   const parts = [];
-  for (const [field, modality] of fields) {
+  for (const [field, modality] of shop.fields) {
     const value = thing.fields?.[field];
     if (value === null || value === undefined) continue;
     if (modality === "category") parts.push(...[value].flat().slice(0, 2));

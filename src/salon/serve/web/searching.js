@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { h, kept, paused, put, said } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { fields } from "./pictures.js";
+import { shop } from "./reading.js";
 import { Shelf } from "./shelf.js";
 import { taste } from "./taste.js";
 
@@ -15,16 +15,16 @@ const ACCEPTED = { image: "image/*", audio: "audio/*", video: "video/*" };
 const kindOf = (file) => Object.keys(ACCEPTED).find((kind) => file.type.startsWith(`${kind}/`)) ?? "";
 
 /** The form at the top. `find({text, file, kind})` is called with what to look for; without anything to end the search. */
-export function searchForm(form, able, find, wrong) {
+export function searchForm(form, find, wrong) {
   const words = h("input", { type: "search", name: "q", autocomplete: "off", enterkeyhint: "search", "aria-label": t("search.label"), placeholder: t(innerWidth < 480 ? "search.short" : "search.hint") });
   const take = (file) => {
     const kind = kindOf(file);
-    if (!able.includes(kind)) return wrong(t("search.unreadable", { name: file.name }));
+    if (!shop.search.includes(kind)) return wrong(t("search.unreadable", { name: file.name }));
     words.value = "";
     return find({ file, kind });
   };
   const picker = (kind, name) => {
-    if (!able.includes(kind)) return null;
+    if (!shop.search.includes(kind)) return null;
     const input = h("input", { type: "file", accept: ACCEPTED[kind], hidden: true, "data-kind": kind, tabindex: "-1", onchange: () => {
       if (input.files[0]) take(input.files[0]);
       input.value = "";
@@ -112,12 +112,12 @@ export class Results {
     this.last = new AbortController();
     this.#heading();
     if (!this.shelf.things.length) this.shelf.wait(12);
-    const ask = { k: FOUND, ...(query.text ? { text: query.text } : {}), ...(this.taste.checked && taste.history.length ? { user: taste.id } : {}), fields: [...fields.keys()] };
+    const ask = { k: FOUND, ...(query.text ? { text: query.text } : {}), ...(this.taste.checked && taste.history.length ? { user: taste.id } : {}), fields: [...shop.fields.keys()] };
     try {
       const { items } = await api.search(ask, query.file, query.kind, this.last.signal);
       put(this.shelf.below);
       if (!items.length) return this.shelf.empty(t("search.none"), t("search.try"));
-      await this.shelf.show(items.map((item) => ({ ...item, source: item.source || "search" })));
+      await this.shelf.show(items);
       put(this.shelf.words, query.file ? [said(query.file.name), " · "] : null, t("search.count", { count: items.length }));
     } catch (error) {
       if (error.name !== "AbortError") this.shelf.fail(error, () => this.look(query));

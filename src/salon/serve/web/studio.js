@@ -12,7 +12,6 @@ import * as models from "./part-models.js";
 import * as overview from "./part-overview.js";
 import * as people from "./part-people.js";
 import * as scenarios from "./part-scenarios.js";
-import { fields } from "./pictures.js";
 import { enter, languages, leave, trouble } from "./shell.js";
 
 const PARTS = { overview, data, map, models, experiments, scenarios, people, keys };
@@ -62,8 +61,7 @@ async function begin() {
     const button = document.querySelector(".leave");
     button.hidden = false;
     button.onclick = leave;
-    const shop = await api.catalogue();
-    for (const field of shop.fields.filter((one) => (one.table ?? "items") === "items")) fields.set(field.name, field.modality);
+    await api.catalogue();
     draw();
     addEventListener("hashchange", route);
   } catch (error) {

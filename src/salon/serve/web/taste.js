@@ -21,17 +21,17 @@ export const taste = {
 
   become(id = visitor()) {
     this.id = id;
-    kept.set("person", id);
+    kept.set("person", id.startsWith("visitor-") ? "" : id);
     this.history = [];
     this.fields = {};
   },
 
-  /** Reads the history of a person; a visitor who has done nothing has none. */
+  /** Reads the history of a person; a visitor who has done nothing is not known to the service yet. */
   async read(language) {
+    if (kept.get("person") !== this.id) return;
     const { history, fields } = await api.person(this.id, 1, language);
     this.history = history.slice(0, HISTORY);
     this.fields = fields ?? {};
-    kept.set("person", this.id);
   },
 
   /** What they last said of a thing: "like", "dislike", "not_interested" or "". */

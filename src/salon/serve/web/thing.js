@@ -5,7 +5,8 @@ import { SAYINGS } from "./card.js";
 import { h, put, said } from "./dom.js";
 import { language, named, number, percent, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { bar, fields, legend, mediumOf, picture, thumb } from "./pictures.js";
+import { bar, legend, mediumOf, picture, thumb } from "./pictures.js";
+import { shop } from "./reading.js";
 import { Shelf } from "./shelf.js";
 import { nothing, showDialog, shutButton, trouble } from "./shell.js";
 import { taste } from "./taste.js";
@@ -16,7 +17,7 @@ const LIKE_IT = 12;
 
 function told(thing) {
   const rows = [];
-  for (const [field, modality] of fields) {
+  for (const [field, modality] of shop.fields) {
     const value = thing.fields?.[field];
     if (["image", "audio", "video", "series"].includes(modality) || value === null || value === undefined || value === "") continue;
     if (String(value) === thing.title) continue;
@@ -69,8 +70,7 @@ export async function openThing(id, view) {
   return closed;
 }
 
-function fill(dialog, found, view) {
-  const thing = { ...found, title: found.title || found.id };
+function fill(dialog, thing, view) {
   dialog.setAttribute("aria-label", thing.title);
   const sayings = SAYINGS.map((kind) => h("button", {
     type: "button", class: "button", "aria-pressed": String(taste.said(thing.id) === kind),

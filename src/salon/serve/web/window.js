@@ -5,7 +5,8 @@ import { choosePerson, face } from "./choosing.js";
 import { h, put, said } from "./dom.js";
 import { language, named, speak, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { fields, thumb } from "./pictures.js";
+import { thumb } from "./pictures.js";
+import { shop } from "./reading.js";
 import { knowThings } from "./reasons.js";
 import { Results, searchForm } from "./searching.js";
 import { Shelf } from "./shelf.js";
@@ -32,7 +33,7 @@ const view = {
 
 knowThings((id) => taste.history.find((event) => event.id === id) ?? home?.forYou.things.find((thing) => thing.id === id));
 
-const ask = (more) => ({ user: taste.id, explained: true, language, fields: [...fields.keys()], ...more });
+const ask = (more) => ({ user: taste.id, explained: true, language, fields: [...shop.fields.keys()], ...more });
 
 /** Says something to a thing: the card answers at once, then the rows do. */
 async function say(thing, kind, card) {
@@ -93,7 +94,7 @@ async function more(event) {
   const button = event.currentTarget;
   button.setAttribute("aria-busy", "true");
   try {
-    const answer = await api.nextPage(shown.answer.recommendation_id, PAGE, language);
+    const answer = await api.nextPage(shown.answer.recommendation_id, PAGE);
     const here = home.forYou.things;
     const known = new Set(here.map((thing) => thing.id));
     const fresh = answer.items.filter((thing) => !known.has(thing.id));
@@ -108,8 +109,6 @@ async function more(event) {
   }
 }
 
-const note = (one) => (typeof one === "string" ? said(one) : named("note", one.code) === one.code ? said(one.words) : t(`note.${one.code}`));
-
 /** Who it is for, and what the service knows: said plainly, above all when it knows nothing. */
 function hero() {
   const known = taste.history.length > 0;
@@ -119,7 +118,7 @@ function hero() {
   put(home.hero,
     h("h1", {}, taste.isVisitor ? t("window.title") : [t("window.for"), t("space"), said(taste.id)]),
     h("p", {}, fallback && !known ? t("window.nobody") : taste.isVisitor ? t("window.visitor") : t("window.person")),
-    notes.map((one) => h("div", { class: "notice" }, note(one))),
+    notes.map((one) => h("div", { class: "notice" }, said(one))),
     home.past);
 }
 
@@ -151,7 +150,7 @@ async function rows() {
   home.alike.element.hidden = !liked;
   if (liked) {
     put(home.alike.title, t("row.similar"), t("space"), said(t("quoted", { title: liked.title })));
-    fill(home.alike, api.similar({ item: liked.id, user: taste.id, k: ROW, fields: [...fields.keys()] }));
+    fill(home.alike, api.similar({ item: liked.id, user: taste.id, k: ROW, fields: [...shop.fields.keys()] }));
   }
   home.popular.element.hidden = !taste.history.length;
   if (taste.history.length && !home.popular.things.length) fill(home.popular, api.popular(ROW));
@@ -236,11 +235,8 @@ async function route() {
 
 async function open() {
   put(main);
-  const shop = await api.catalogue();
-  fields.clear();
-  for (const field of shop.fields.filter((one) => (one.table ?? "items") === "items")) fields.set(field.name, field.modality);
-  document.title = shop.title ? `${shop.title} · salon` : "salon";
-  searchForm(document.querySelector(".searching"), shop.search ?? ["text", "image", "audio"], find, toast);
+  await api.catalogue();
+  searchForm(document.querySelector(".searching"), find, toast);
   await start();
   await route();
 }
