@@ -64,7 +64,7 @@ def address(item: str, name: str) -> str:
     return f"/v1/media?{urlencode({'item': item, 'field': name})}"
 
 
-# -- reasons ---------------------------------------------------------------------------------------------------------------
+# -- reasons -----------------------------------------------------------------------------------------------------------
 
 
 def _reasons(question: Question, found: Listed) -> dict[int, Reason]:

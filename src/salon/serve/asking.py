@@ -58,8 +58,7 @@ class Asking:
         ready: list[Ready | SalonError] = []
         try:
             engine.catch_up()
-            for ask in asks:
-                ready.append(self._try(ask))
+            ready += [self._try(ask) for ask in asks]
         finally:
             engine.batcher.announce(-len(asks))
         found: list[Reply | Exception] = [one if isinstance(one, SalonError) else self._answer(one) for one in ready]
@@ -118,10 +117,10 @@ class Asking:
     def _live(self, place: Place) -> tuple[Live, tuple[str, ...]]:
         """The snapshot that answers: that of the variant's version where it is in use, else the live one."""
         engine = self.engine
-        if place.version and place.version not in engine.used:
+        one = engine.used.get(place.version) if place.version else engine.current
+        if one is None:
             note = f"The version {place.version!r} of the experiment is not loaded; the live one answers."
             return engine.current.shelf.live, (note,)
-        one = engine.used[place.version] if place.version else engine.current
         return one.shelf.live, ()
 
     def _continued(self, ask: Ask) -> tuple[Ask, tuple[str, ...]]:
@@ -133,7 +132,9 @@ class Asking:
             raise UnknownIdError(f"There is no recommendation {ask.after!r}.", hint="Ask for a first page again.")
         shown = (*before.request.get("served", ()), *before.items)
         if len(shown) > MOST_SERVED:
-            raise SettingError(f"{len(shown)} items were shown on these pages.", hint="Narrow the question by a filter.")
+            raise SettingError(
+                f"{len(shown)} items were shown on these pages.", hint="Narrow the question by a filter."
+            )
         if replace(ask, k=BLANK.k, after="", logged=BLANK.logged) == BLANK:
             again = ask_of(before.request.get("ask", {}))
             ask = replace(again, k=ask.k, after=ask.after, logged=ask.logged)
@@ -169,9 +170,7 @@ class Asking:
         notes = (*ready.notes, *notes_of(question, found, unknown_in(question.live, question.ask)))
         live, place = question.live, ready.place
         more = found.allowed > len(found.rows) and len(found.rows) == question.ask.k
-        reply = Reply(
-            name, items, live.version, question.ask.scenario, place.experiment, place.variant, notes, more
-        )
+        reply = Reply(name, items, live.version, question.ask.scenario, place.experiment, place.variant, notes, more)
         if question.ask.logged:
             self._log(ready, reply, found, scores)
         return reply
@@ -197,7 +196,8 @@ class Asking:
             request["explored"] = dict(zip(names, values.tolist(), strict=True))
             self.engine.explorers.shown(question.ask.scenario, names, values)
         ids = tuple(one.id for one in reply.items)
-        self.engine.tally.answer(ids, found.sources)
+        first = found.sources[:1] == (question.live.name,)
+        self.engine.tally.answer(ids, found.sources, float(found.scores[0]) if first else None)
         self.engine.exposures.add(
             Exposure(
                 reply.recommendation_id,
@@ -251,7 +251,8 @@ def ask_of(plain: dict[str, Any]) -> Ask:
     Raises:
         ArtifactError: It is damaged.
     """
+    given: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in plain.items()}
     try:
-        return Ask(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
+        return Ask(**given)
     except TypeError as error:
         raise ArtifactError(f"The recorded question is damaged: {error}.") from None

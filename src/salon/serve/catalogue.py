@@ -1,6 +1,6 @@
 """The catalogue as answers need it: one row per item, never used twice, so that older models stay right.
 
-A snapshot is frozen. An item that is deleted, or whose content changed before anybody touched it, leaves its row behind,
+A snapshot is frozen. An item that is deleted, or whose content changed before anybody liked it, leaves its row behind,
 which is hidden from then on.
 """
 

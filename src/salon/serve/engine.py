@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event, RLock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from salon.artifacts import MANIFEST, sha256
 from salon.data import Dataset, Queries
@@ -24,7 +24,7 @@ from salon.serve.jobs import Jobs
 from salon.serve.learner import Learner
 from salon.serve.live import Live
 from salon.serve.options import LiveOptions
-from salon.serve.people import People, joined
+from salon.serve.people import Bounded, People, joined
 from salon.serve.registry import Registry
 from salon.serve.scenarios import Places
 from salon.serve.shelf import Shelf, unmet
@@ -72,6 +72,8 @@ class Engine:
         self.jobs = Jobs(self.options.jobs)
         self.expressions = Expressions()
         self.wake = Event()
+        self.looked: Bounded[tuple[str, str], Mapping[str, Any]] = Bounded(8)
+        self.looking = RLock()
         self.lock = RLock()
         self.swapping = RLock()
         self.refused: set[str] = set()
@@ -94,9 +96,7 @@ class Engine:
         version, pipeline = self._first()
         rules = pipeline.shop.events
         self.tastes = Tastes(rules, pipeline.dataset.repeat)
-        self.people = People(
-            self.store, self.tastes, size=self.options.people, latest=self.options.history
-        )
+        self.people = People(self.store, self.tastes, size=self.options.people, latest=self.options.history)
         self.places = Places(self.store)
         self.explorers = Explorers(self.store)
         self.writer = EventWriter(self.store)

@@ -176,4 +176,3 @@ def _cosines(live: Live, mine: Queries, others: list[Queries]) -> FloatArray:
     lengths = np.linalg.norm(centred, axis=1)
     products = centred[1:] @ centred[0]
     return np.divide(products, lengths[1:] * lengths[0], out=np.zeros(len(others)), where=lengths[1:] * lengths[0] > 0)
-

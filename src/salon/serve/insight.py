@@ -6,14 +6,22 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from salon.artifacts import read_json
 from salon.errors import SalonError
+from salon.feedback.drift import Drift, of_kinds, of_numbers
 from salon.language.template import PHRASES
+from salon.pipeline_answers import as_plain
 from salon.serve.engine import Engine
+from salon.serve.maps import map_of
 from salon.serve.tastes import NEVER, SATISFACTION
 from salon.types import Modality
 
-WINDOW = 60
-"""Minutes that live numbers look back."""
+REPORT = "report.json"
+"""What `salon compare --json report.json` writes, where it lies beside the model or in the service's folder."""
+DRIFT_ITEMS = 50
+"""Most liked items whose shares of the likes are watched; the others count together."""
 
 
 def ready(engine: Engine) -> Mapping[str, Any]:
@@ -98,6 +106,7 @@ def stats(engine: Engine) -> Mapping[str, Any]:
             "live_seconds": time.time() - (version.activated or version.created),
         },
         "modalities": _modalities(engine),
+        "drift": as_plain(drift(engine)),
         "error": engine.error,
     }
 
@@ -108,3 +117,73 @@ def _modalities(engine: Engine) -> Mapping[str, float]:
     shown = live.catalogue.shown[: live.features.n_items]
     count = max(int(shown.sum()), 1)
     return {name: float(one.present[: len(shown)][shown].sum()) / count for name, one in live.features.items()}
+
+
+def quality(engine: Engine) -> Mapping[str, Any]:
+    """The report on the data that the live version was fitted on, with what was found in sentences."""
+    version = engine.current.shelf.version
+
+    def made() -> Mapping[str, Any]:
+        pipeline = engine.registry.load(engine.registry.get(version))
+        report = pipeline.check()
+        found: Mapping[str, Any] = as_plain({**report.to_dict(), "sentences": pipeline.findings(report)})
+        return found
+
+    with engine.looking:
+        return {**engine.looked.find(("quality", version), made), "version": version}
+
+
+def plane_of(engine: Engine, most: int) -> Mapping[str, Any]:
+    """The map of the catalogue; items that came later are placed when it is next drawn, at most once a minute."""
+    live = engine.current.shelf.live
+    key = ("map", f"{live.version} {most} {int(time.time() // 60)}")
+    with engine.looking:
+        found = engine.looked.find(key, lambda: map_of(live, most))
+    rows = live.catalogue.rows
+    return {**found, "items": [one for one in found["items"] if one["id"] in rows]}
+
+
+def comparison(engine: Engine) -> Mapping[str, Any]:
+    """The last comparison of models, `report.json` beside the model folder, and how refits did against the live one."""
+    told: dict[str, Any] = {"rows": [], "report": None, "versions": []}
+    for version in engine.registry.all():
+        judged = version.metrics.get("judged")
+        about = {"version": version.version, "state": version.state, "created": version.created, "judged": judged}
+        told["versions"].append(
+            {**about, "model": version.metrics.get("model", ""), "error": version.metrics.get("error")}
+        )
+    for place in (engine.home / REPORT, engine.model.parent / REPORT):
+        if place.is_file():
+            report = read_json(place)
+            told["report"] = report
+            told["rows"] = [_row(one) for one in report.get("models", [])] if isinstance(report, dict) else []
+            break
+    return told
+
+
+def _row(model: Mapping[str, Any]) -> Mapping[str, Any]:
+    metrics = {name: value.get("mean") for name, value in model.get("metrics", {}).items()}
+    return {
+        "name": model.get("name", ""),
+        "baseline": model.get("baseline"),
+        "metrics": metrics,
+        "cost": model.get("cost"),
+    }
+
+
+def drift(engine: Engine) -> list[Drift]:
+    """How far likes and scores have moved since the live version was loaded."""
+    learner, live = engine.current.learner, engine.current.shelf.live
+    then = np.zeros(len(live.counts))
+    then[: len(learner.first)] = learner.first[: len(then)]
+    now = np.maximum(live.counts - then, 0.0)
+    top = np.argsort(-then, kind="stable")[:DRIFT_ITEMS]
+    names = [live.catalogue.ids[int(row)] for row in top]
+    before, after = (
+        {**{n: int(v) for n, v in zip(names, c[top], strict=True)}, "": int(c.sum() - c[top].sum())}
+        for c in (then, now)
+    )
+    scores = engine.tally.best
+    half = len(scores) // 2
+    moved = of_numbers("scores", np.array(scores[:half]), np.array(scores[half:]))
+    return [of_kinds("likes", before, after), moved]

@@ -12,11 +12,16 @@ from threading import Event, Thread
 
 from salon.errors import SalonError
 from salon.serve.engine import Engine, InUse
+from salon.serve.insight import drift
 from salon.serve.jobs import told
+from salon.serve.refitting import Refitter
+from salon.serve.versions import follow, match_experiments
 
 log = logging.getLogger(__name__)
 AT_ONCE = 64
 """Items that are encoded before their vectors are taken in."""
+CHECK_SECONDS = 60.0
+"""How often it is asked whether the model should be learned anew."""
 REST = 4.0
 """An update rests for so many times as long as it took, so that learning leaves most of a core to answers."""
 
@@ -30,6 +35,8 @@ class Keeper:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.refitter = Refitter(engine)
+        self._asked_at = time.time()
         self._end = Event()
         self._threads: list[Thread] = []
 
@@ -38,6 +45,7 @@ class Keeper:
         self._loop("salon-encode", self._encode, engine_wakes=True)
         self._loop("salon-learn", self._learn)
         self._loop("salon-share", self._share)
+        self._loop("salon-watch", self._watch)
 
     def close(self) -> None:
         """Ends everything; what is being worked on is finished."""
@@ -45,6 +53,7 @@ class Keeper:
         self.engine.wake.set()
         for thread in self._threads:
             thread.join()
+        self.refitter.close()
 
     def _loop(self, name: str, work: Callable[[], float], *, engine_wakes: bool = False) -> None:
         """A thread that works, then waits for as long as the work says."""
@@ -112,3 +121,28 @@ class Keeper:
     def _share(self) -> float:
         self.engine.explorers.sync()
         return 1.0
+
+    # -- versions ----------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> float:
+        self.refitter.poll()
+        follow(self.engine)
+        match_experiments(self.engine)
+        if time.time() - self._asked_at > CHECK_SECONDS and not self.refitter.busy:
+            self._asked_at = time.time()
+            if why := due(self.engine):
+                self.refitter.start(why, asked=False)
+        return self.engine.options.follow_seconds
+
+
+def due(engine: Engine) -> str:
+    """Why the model should be learned anew now: "schedule" or "drift"; "" where it should not."""
+    options = engine.options
+    version = engine.registry.get(engine.current.shelf.version)
+    fresh = engine.store.events.count() - int(version.metrics.get("events", 0))
+    if fresh < options.refit_events:
+        return ""
+    if options.refit_hours and time.time() - version.created >= 3600.0 * options.refit_hours:
+        return "schedule"
+    moved = max((one.psi for one in drift(engine)), default=0.0)
+    return "drift" if options.refit_drift and moved > options.refit_drift else ""

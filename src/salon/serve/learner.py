@@ -89,6 +89,7 @@ class Learner:
     def __init__(self, shelf: Shelf, people: People, terms: dict[str, Term]) -> None:
         self.shelf, self.people, self.terms = shelf, people, terms
         self.replaced = 0
+        self.first = shelf.live.counts
         self._dirty: dict[str, None] = {}
         self._recount = False
         self._lock = Lock()

@@ -30,7 +30,7 @@ from salon.pipeline_shop import Shop
 from salon.registry import name_of
 from salon.serve.catalogue import Catalogue
 from salon.store.values import StoredItem
-from salon.types import BoolArray, FloatArray, IntArray, Modality
+from salon.types import FloatArray, IntArray, Modality
 
 NEIGHBOURS = 20
 """Content neighbours that an item is scored by which its model cannot take in."""

@@ -85,7 +85,7 @@ class Person:
     """
 
     id: str
-    taste: Taste = Taste()
+    taste: Taste = field(default_factory=Taste)
     fields: Mapping[str, Any] = field(default_factory=dict)
     known: bool = False
 

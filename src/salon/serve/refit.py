@@ -24,7 +24,7 @@ from salon.data.catalogue import ReadResult
 from salon.errors import ResourceError
 from salon.pipeline import Pipeline
 from salon.serve.jobs import told
-from salon.serve.judging import Judgement, cut_of, judged, questions_of
+from salon.serve.judging import Judgement, Question, cut_of, judged, questions_of
 from salon.serve.live import Live
 from salon.serve.registry import Registry
 from salon.serve.shelf import Shelf, unmet
@@ -90,14 +90,16 @@ def run(job: RefitJob, progress: Progress | None = None) -> dict[str, Any]:
         learned = int(old_version.metrics.get("revision", 0))
         events = list(stored_events(store, until=revision))
         cut = cut_of(events, learned)
-        say(1, 4, "fitting on the older events")
-        probe = _fitted(store, old, tastes, root, cut, job.rng)
         fields = {user.id: user.fields for user in stored_users(store)}
-        say(2, 4, "comparing with the live version")
         asked = questions_of(events, cut, tastes, fields)
-        judgement = _judged(store, (probe, cut), (old, learned), asked, job)
+        judgement = Judgement(len(asked), enough=False, tolerance=job.tolerance)
+        if len(asked) >= job.judged_questions:
+            say(1, 4, "fitting on the older events")
+            probe = _fitted(store, old, tastes, root, cut, job.rng)
+            say(2, 4, "comparing with the live version")
+            judgement = _judged(store, (probe, cut), (old, learned), asked, job)
         say(3, 4, "fitting on all events")
-        final = probe if cut >= revision or not asked else _fitted(store, old, tastes, root, revision, job.rng)
+        final = _fitted(store, old, tastes, root, revision, job.rng)
         final.save(job.folder)
     say(4, 4, "saved")
     data = final.dataset
@@ -106,7 +108,7 @@ def run(job: RefitJob, progress: Progress | None = None) -> dict[str, Any]:
         "items": data.n_items,
         "people": data.n_users,
         "events": len(data.events),
-        "revision": revision if final is not probe or cut >= revision else cut,
+        "revision": revision,
         "root": os.path.relpath(root, job.home),
         "judged": judgement.plain(),
         "against": job.live,
@@ -121,10 +123,10 @@ def _fitted(store: Store, old: Pipeline, tastes: Tastes, root: Path, until: int,
 
 
 def _judged(
-    store: Store, new: tuple[Pipeline, int], old: tuple[Pipeline, int], asked: list[Any], job: RefitJob
+    store: Store, new: tuple[Pipeline, int], old: tuple[Pipeline, int], asked: list[Question], job: RefitJob
 ) -> Judgement:
-    lives = [_live(store, name, *one, Path(job.root)) for name, one in (("new", new), ("live", old))]
-    return judged(*lives, asked, least=job.judged_questions, tolerance=job.tolerance)
+    mine, theirs = (_live(store, name, *one, Path(job.root)) for name, one in (("new", new), ("live", old)))
+    return judged(mine, theirs, asked, least=job.judged_questions, tolerance=job.tolerance)
 
 
 def _live(store: Store, name: str, pipeline: Pipeline, learned: int, root: Path) -> Live:
@@ -137,7 +139,7 @@ def _live(store: Store, name: str, pipeline: Pipeline, learned: int, root: Path)
     return shelf.live
 
 
-# -- the process -------------------------------------------------------------------------------------------------------------
+# -- the process -------------------------------------------------------------------------------------------------------
 
 
 def main(path: Path) -> int:

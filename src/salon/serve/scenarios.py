@@ -115,12 +115,14 @@ class Experiment(Settings):
     """Seconds since 1970 from which on it runs."""
     end: float | None = None
     """When it ends by itself; None: never."""
+    revision: int = Field(0, ge=0)
+    """Where it begins in the log; filled in when it is stored."""
     success: tuple[str, ...] = ()
     """Kinds of events that count as success; empty: every like."""
     expected: float = Field(0.02, gt=0)
     """Size of the difference in success per answer that is expected; tests are quickest where it is right."""
     guardrails: dict[str, float] = Field(default_factory=dict)
-    """Kind of event -> most it may rise per answer before a variant counts as harmful, such as {not_interested = 0.01}."""
+    """Kind of event -> most it may rise per answer before a variant counts as harmful, as {not_interested = 0.01}."""
 
     @model_validator(mode="after")
     def _check(self) -> Experiment:
@@ -202,5 +204,7 @@ class Places:
 
     def used(self) -> Sequence[str]:
         """Versions that running experiments name."""
-        found = (v.version for one in self.experiments.values() if one.state == "running" for v in one.variants.values())
+        found = (
+            v.version for one in self.experiments.values() if one.state == "running" for v in one.variants.values()
+        )
         return [version for version in dict.fromkeys(found) if version]

@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from salon.errors import DataError
-from salon.serve import insight
+from salon.config import build
+from salon.errors import DataError, UnknownIdError, did_you_mean
+from salon.serve import insight, trials, uploads, versions
 from salon.serve.asking import Asking
 from salon.serve.desk import Desk
 from salon.serve.engine import Engine
 from salon.serve.finding import explained, person, search, similar_users
 from salon.serve.keeper import Keeper
 from salon.serve.options import LiveOptions
+from salon.serve.scenarios import Scenario, named
 from salon.serve.values import Ask, Found, Job, Receipt, Reply
+from salon.store.named import Named
 from salon.store.values import Page, StoredEvent, StoredItem, StoredUser, Version
 
 
@@ -105,6 +108,14 @@ class LiveService:
         """Removes items for good."""
         return self.desk.delete_items(items)
 
+    def put_medium(self, item: str, name: str, content: bytes, suffix: str) -> Job:
+        """Keeps a media file of an item."""
+        return uploads.put_medium(self.engine, item, name, content, suffix)
+
+    def medium(self, item: str, name: str) -> Path:
+        """The file of a medium of an item."""
+        return uploads.medium(self.engine, item, name)
+
     def put_users(self, users: Sequence[StoredUser]) -> list[Receipt]:
         """Stores people."""
         return self.desk.put_users(users)
@@ -141,11 +152,11 @@ class LiveService:
 
     def events(self, cursor: str = "", n: int = 100, **where: str) -> Page:
         """Events in the order they came."""
-        return self.engine.store.events.page(cursor or 0, n, **_named(where, ("user", "item", "kind")))
+        return self.engine.store.events.page(cursor or 0, n, **_chosen_by(where, ("user", "item", "kind")))
 
     def delete_events(self, **where: str) -> int:
         """Removes events."""
-        count = self.engine.store.events.delete(**_named(where, ("user", "item", "kind", "event_id")))
+        count = self.engine.store.events.delete(**_chosen_by(where, ("user", "item", "kind", "event_id")))
         self.engine.catch_up()
         return count
 
@@ -159,16 +170,75 @@ class LiveService:
         """Models, newest first."""
         return self.engine.registry.all()
 
+    def refit(self) -> Job:
+        """Starts to learn anew from everything stored."""
+        return self.keeper.refitter.start("asked", asked=True)
+
+    def activate(self, version: str) -> Version:
+        """Makes a version live."""
+        return versions.activate(self.engine, version)
+
+    def rollback(self) -> Version:
+        """Makes the version before the live one live."""
+        return versions.rollback(self.engine)
+
     def jobs(self) -> list[Job]:
         """Background work, newest first."""
         return self.engine.jobs.all()
+
+    def scenarios(self) -> Mapping[str, Mapping[str, Any]]:
+        """Placements by name."""
+        return self.engine.store.scenarios.all()
+
+    def put_scenario(self, name: str, body: Mapping[str, Any]) -> None:
+        """Checks and stores a placement."""
+        where = f"scenario {named(name, 'a scenario')}"
+        self.engine.store.scenarios.put(name, build(Scenario, body, where=where).model_dump(mode="json"))
+        self.engine.places.read()
+
+    def delete_scenario(self, name: str) -> None:
+        """Forgets a placement."""
+        self._forget(self.engine.store.scenarios, name, "scenario")
+
+    def experiments(self) -> Mapping[str, Mapping[str, Any]]:
+        """Experiments by name."""
+        return self.engine.store.experiments.all()
+
+    def put_experiment(self, name: str, body: Mapping[str, Any]) -> None:
+        """Checks and stores an experiment."""
+        trials.put_experiment(self.engine, name, body)
+
+    def delete_experiment(self, name: str) -> None:
+        """Forgets an experiment."""
+        self._forget(self.engine.store.experiments, name, "experiment")
+
+    def _forget(self, table: Named, name: str, what: str) -> None:
+        if not table.delete(name):
+            raise UnknownIdError(f"There is no {what} {name!r}.", hint=did_you_mean(name, table.all()))
+        self.engine.places.read()
+
+    def experiment_results(self, name: str) -> Mapping[str, Any]:
+        """What each variant reached."""
+        return trials.results(self.engine, name)
+
+    def quality(self) -> Mapping[str, Any]:
+        """The report on the data."""
+        return insight.quality(self.engine)
+
+    def map(self, most: int = 2000) -> Mapping[str, Any]:
+        """The catalogue in the plane."""
+        return insight.plane_of(self.engine, most)
+
+    def comparison(self) -> Mapping[str, Any]:
+        """The last comparison of models."""
+        return insight.comparison(self.engine)
 
     def stats(self) -> Mapping[str, Any]:
         """Live numbers."""
         return insight.stats(self.engine)
 
 
-def _named(where: Mapping[str, str], known: Sequence[str]) -> dict[str, str]:
+def _chosen_by(where: Mapping[str, str], known: Sequence[str]) -> dict[str, str]:
     """The conditions that are given.
 
     Raises:

@@ -74,7 +74,7 @@ class Shelf:
         return problems
 
     def _take(self, found: Mapping[str, FeatureSet]) -> None:
-        """Vectors to rows: at the end for new items and for cold ones that changed, in place for those that are liked."""
+        """Vectors to rows: at the end for new items and for cold ones that changed, in place for liked ones."""
         live = self.live
         rows = {name: live.catalogue.rows[name] for name in found if name in live.catalogue.rows}
         encoded = {name: row for name, row in rows.items() if row < live.features.n_items}

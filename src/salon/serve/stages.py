@@ -198,7 +198,7 @@ def _exploration(question: Question) -> float:
     return question.settings.exploration if given is None else given
 
 
-# -- sources ---------------------------------------------------------------------------------------------------------------
+# -- sources -----------------------------------------------------------------------------------------------------------
 
 
 class Scored(NamedTuple):
@@ -271,7 +271,7 @@ def _shown_scores(live: Live, rows: IntArray, sources: Sequence[str], own: Float
     return np.array([score if np.isfinite(score) else 0.0 for score in found], np.float64)
 
 
-# -- rules -----------------------------------------------------------------------------------------------------------------
+# -- rules -------------------------------------------------------------------------------------------------------------
 
 
 def _capped(question: Question, ids: IntArray, columns: Columns) -> IntArray:

@@ -30,6 +30,7 @@ class Tally:
         self.sources: Counter[str] = Counter()
         self.shown: dict[str, None] = {}
         self.clicks = self.answers = self.fallbacks = 0
+        self._best: deque[float] = deque(maxlen=2 * TIMES)
         self._minutes: deque[tuple[int, Counter[str]]] = deque(maxlen=MINUTES)
         self._times: dict[str, deque[float]] = {}
         self._lock = Lock()
@@ -42,11 +43,19 @@ class Tally:
                 self._minutes.append((minute, Counter()))
             self._minutes[-1][1][what] += count
 
-    def answer(self, names: Sequence[str], sources: Sequence[str]) -> None:
-        """Counts an answer."""
+    @property
+    def best(self) -> list[float]:
+        """The best score of each of the latest answers of the model, oldest first."""
+        with self._lock:
+            return list(self._best)
+
+    def answer(self, names: Sequence[str], sources: Sequence[str], best: float | None) -> None:
+        """Counts an answer; `best` is the score of its first item where the model gave it."""
         self.add("answers")
         with self._lock:
             self.answers += 1
+            if best is not None:
+                self._best.append(best)
             self.sources.update(sources)
             self.fallbacks += bool(sources) and all(one in ("popular", "new") for one in sources)
             if len(self.shown) < COVERED:

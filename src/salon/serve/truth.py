@@ -1,4 +1,4 @@
-"""Between the store and the values that models learn from: a dataset put into an empty store, and one made of a store."""
+"""Between the store and what models learn from: a dataset put into an empty store, and one made of a store."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _scalar(value: Any) -> Any:
     return None if isinstance(value, float) and np.isnan(value) else value
 
 
-# -- back again ----------------------------------------------------------------------------------------------------------
+# -- back again --------------------------------------------------------------------------------------------------------
 
 
 def stored_items(store: Store) -> Iterator[StoredItem]:

@@ -1,4 +1,4 @@
-"""Another version becomes the live one, without a dropped question: it is loaded beside the old one, then takes over."""
+"""Another version becomes the live one without a dropped question: it is loaded beside the old one, then takes over."""
 
 from __future__ import annotations
 
@@ -59,17 +59,17 @@ def follow(engine: Engine) -> None:
 
 def match_experiments(engine: Engine) -> None:
     """Loads versions that running experiments name, and lets go of those that nobody needs."""
-    wanted = {engine.current.shelf.version, *engine.places.used()}
-    for name in wanted - set(engine.used) - engine.refused:
-        try:
-            with engine.swapping:
+    with engine.swapping:
+        wanted = {engine.current.shelf.version, *engine.places.used()}
+        for name in wanted - set(engine.used) - engine.refused:
+            try:
                 loaded(engine, engine.registry.get(name))
-        except SalonError as error:
-            engine.refused.add(name)
-            engine.note(error)
-    with engine.lock:
-        for name in set(engine.used) - wanted:
-            del engine.used[name]
+            except SalonError as error:
+                engine.refused.add(name)
+                engine.note(error)
+        with engine.lock:
+            for name in set(engine.used) - wanted:
+                del engine.used[name]
 
 
 def loaded(engine: Engine, version: Version) -> InUse:
