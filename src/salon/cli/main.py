@@ -32,6 +32,8 @@ VERBS = {
     "serve": "serve_verbs:serve",
     "load": "serve_verbs:load",
     "keys": "serve_verbs:keys",
+    "backup": "serve_verbs:backup",
+    "restore": "serve_verbs:restore",
 }
 """Verb to module and function; a module is imported only when one of its verbs is called, or for the help of all."""
 

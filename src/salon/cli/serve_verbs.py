@@ -40,15 +40,23 @@ def serve(
 
     Example: salon serve model/ --host 0.0.0.0 --port 443 --tls-cert cert.pem --tls-key key.pem
     """
-    settings_of = _part("salon.serve.settings").read_settings
-    settings = settings_of(config, host=host, port=port, tls_cert=tls_cert, tls_key=tls_key)
-    serve_model(model, settings, home=home, store=store, key_file=key_file, level=log_level)
+    given = {"host": host, "port": port, "tls_cert": tls_cert, "tls_key": tls_key}
+    serve_model(model, config, home=home, store=store, key_file=key_file, level=log_level, **given)
 
 
-def serve_model(model: Path, settings: Any = None, **given: Any) -> None:
-    """Serves a model; see `salon.cli.serve_run.run`."""
-    server = _part("salon.cli.serve_run")
-    server.run(model, settings or _part("salon.serve.settings").ServeSettings(), **given)
+def serve_model(
+    model: Path,
+    config: Path | None = None,
+    *,
+    home: str = "",
+    store: str = "",
+    key_file: Path | None = None,
+    level: str = "info",
+    **given: Any,
+) -> None:
+    """Serves a model with the settings of a file and those given; see `salon.cli.serve_run.run`."""
+    settings = _part("salon.serve.settings").read_settings(config, **given)
+    _part("salon.cli.serve_run").run(model, settings, home=home, store=store, key_file=key_file, level=level)
 
 
 def _part(module: str) -> Any:
@@ -140,6 +148,39 @@ def keys(
             for k in found
         ]
         table("", ["prefix", "name", "scopes", "tenant", "made", "last used", "revoked"], rows)
+
+
+def backup(
+    home: Annotated[Path, typer.Argument(metavar="HOME", help="The folder that `salon serve` made.")],
+    out: Annotated[Path, typer.Argument(metavar="BACKUP", help="Folder to write; an older backup there is replaced.")],
+    store: Annotated[str, typer.Option(help="URL of the store, if it is not in HOME.")] = "",
+    json: Json = "",
+) -> None:
+    """Write a backup of a service, which may go on running: its store, its live model, its media.
+
+    Example: salon backup model.live backup/
+    """
+    _counts(_part("salon.serve.backups").back_up(home, out, store), json, f"Saved to {out}.")
+
+
+def restore(
+    saved: Annotated[Path, typer.Argument(metavar="BACKUP", help="A folder that `salon backup` wrote.")],
+    home: Annotated[Path, typer.Argument(metavar="HOME", help="The folder of the service, made if needed.")],
+    store: Annotated[str, typer.Option(help="URL of the store, if it is not to be in HOME.")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Drop what is there.")] = False,
+    json: Json = "",
+) -> None:
+    """Put a backup back, with every checksum compared; the service must not be running.
+
+    Example: salon restore backup/ model.live
+    """
+    _counts(_part("salon.serve.backups").put_back(saved, home, store, replace=replace), json, f"Restored to {home}.")
+
+
+def _counts(rows: dict[str, int], json: str, words: str) -> None:
+    if not emit(rows, json):
+        table("", ["", "rows"], list(rows.items()), right=(1,))
+        say(words)
 
 
 def _day(seconds: float | None) -> str:

@@ -22,6 +22,7 @@ from salon.serve import (
     routes_people,
     routes_search,
     routes_shop,
+    web,
 )
 from salon.serve.auth import state_of
 from salon.serve.forms import BY_HAND
@@ -75,6 +76,7 @@ def create_app(tenants: Mapping[str, Tenant], settings: ServeSettings, secret: b
         app.include_router(module.router, dependencies=[KnownQuery])
     for facade in (gorse_routes, gorse_recommend):
         app.include_router(facade.router)
+    app.include_router(web.pages)
     if settings.cors:
         app.add_middleware(
             CORSMiddleware,
