@@ -12,8 +12,7 @@ import pytest
 import schemathesis
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
-
-from conftest import Served
+from serve_double import Running
 
 EXAMPLES = int(os.environ.get("SALON_FUZZ", "2"))
 CHECKS = [
@@ -27,7 +26,7 @@ MODES = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGAT
 
 
 @pytest.fixture(scope="module")
-def open_gates(serving: Callable[..., Served]) -> Served:
+def open_gates(serving: Callable[..., Running]) -> Running:
     return serving(limits={"rate": 0})
 
 
@@ -46,7 +45,7 @@ def without_lifespan(app: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def operations(open_gates: Served) -> dict[str, list[Any]]:
+def operations(open_gates: Running) -> dict[str, list[Any]]:
     app = open_gates.client.app
     schema = schemathesis.openapi.from_dict(app.openapi())  # type: ignore[attr-defined]
     schema.app = without_lifespan(app)
@@ -60,7 +59,7 @@ def operations(open_gates: Served) -> dict[str, list[Any]]:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("tag", ["recommend", "search", "items", "people", "shop", "keys", "health", "gorse"])
 def test_no_call_is_answered_with_a_bug_or_with_what_is_not_declared(
-    tag: str, operations: dict[str, list[Any]], open_gates: Served
+    tag: str, operations: dict[str, list[Any]], open_gates: Running
 ) -> None:
     tried = 0
     for operation in operations[tag]:
