@@ -21,6 +21,7 @@ from salon.serve import (
     routes_people,
     routes_search,
     routes_shop,
+    web,
 )
 from salon.serve.auth import state_of
 from salon.serve.forms import BY_HAND
@@ -73,6 +74,7 @@ def create_app(tenants: Mapping[str, Tenant], settings: ServeSettings, secret: b
     for module in ROUTERS:
         app.include_router(module.router, dependencies=[KnownQuery])
     app.include_router(gorse_routes.router)
+    app.include_router(web.pages)
     if settings.cors:
         app.add_middleware(
             CORSMiddleware,
