@@ -10,6 +10,7 @@ from PIL import Image
 
 from postgres_server import PostgresServer, binaries
 from salon.store import open_store
+from store_tools import wipe
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -140,7 +141,7 @@ def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def empty_postgres(postgres_server: PostgresServer) -> str:
-    """The URL of an empty store, to be copied."""
+    """The URL of a store that `store_url` wipes for each test: a fresh one would take longer than most tests."""
     url = postgres_server.new_database()
     open_store(url).close()
     return url
@@ -152,5 +153,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         path = shutil.copy(request.getfixturevalue("empty_sqlite"), tmp_path / "store.sqlite")
         return f"sqlite:///{path}"
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    return server.new_database(request.getfixturevalue("empty_postgres"))
+    url: str = request.getfixturevalue("empty_postgres")
+    with open_store(url) as store:
+        wipe(store)
+    return url

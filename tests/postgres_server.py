@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 import uuid
 from pathlib import Path
-from urllib.parse import urlsplit
 
 ROOTS = (Path("/usr/lib/postgresql"), Path("/usr/local/lib/postgresql"), Path("/opt/homebrew/opt"))
 
@@ -21,13 +20,20 @@ def binaries() -> Path | None:
     return max(found, key=lambda folder: [int(n) for n in folder.parent.name.split(".") if n.isdigit()], default=None)
 
 
+def memory_folder() -> str | None:
+    """A folder in memory, if there is one with room: a server for tests need not survive them."""
+    shared = Path("/dev/shm")
+    return str(shared) if shared.is_dir() and shutil.disk_usage(shared).free > 2 << 30 else None
+
+
 class PostgresServer:
     """A server that listens on a socket only; PostgreSQL refuses to run as root, so root lends it another user."""
 
     def __init__(self, bin_folder: Path, *, durable: bool = False) -> None:
         self.bin = bin_folder
         self.user = "postgres" if os.geteuid() == 0 else getpass.getuser()
-        self.folder = Path(tempfile.mkdtemp(prefix="salon-pg-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="salon-pg-", dir=None if durable else memory_folder()))
+        self.folder.chmod(0o755)
         if os.geteuid() == 0:
             owner = pwd.getpwnam(self.user)
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
@@ -43,18 +49,17 @@ class PostgresServer:
     def start(self) -> None:
         self._run("pg_ctl", "-D", self.data, "-w", "-l", self.folder / "log", "-o", self.options, "start")
 
-    def stop(self) -> None:
-        self._run("pg_ctl", "-D", self.data, "-w", "-m", "fast", "stop")
+    def stop(self, mode: str = "fast") -> None:
+        self._run("pg_ctl", "-D", self.data, "-w", "-m", mode, "stop")
 
-    def new_database(self, template: str = "template0") -> str:
-        """The URL of a fresh database: empty, or a copy of one whose URL is given."""
+    def new_database(self) -> str:
+        """The URL of a fresh, empty database."""
         name = f"salon_{uuid.uuid4().hex[:12]}"
-        copied = urlsplit(template).path.strip("/")
-        self._run("createdb", "-h", self.folder, "-U", "postgres", "-T", copied, name)
+        self._run("createdb", "-h", self.folder, "-U", "postgres", name)
         return f"postgresql://postgres@/{name}?host={self.folder}"
 
     def close(self) -> None:
-        self.stop()
+        self.stop("immediate")
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, program: str, *words: object) -> None:

@@ -402,9 +402,12 @@ class MemoryService:
         return {"rows": []}
 
     def stats(self) -> Mapping[str, Any]:
+        placed = {"scenario": "home", "variant": "b", "answers": 4, "clicks": 1, "click_through": 0.25}
         return {
-            "events_stored": len(self.log),
             "coverage": 0.5,
-            "model_age_seconds": 10.0,
-            "modality_coverage": {"text": 1.0},
+            "click_through": None,
+            "model": {"age_seconds": 10.0},
+            "modalities": {"text": 1.0},
+            "sources": {"double": 1.0},
+            "placements": [placed],
         }

@@ -10,9 +10,10 @@ from typing import Any
 import hypothesis
 import pytest
 import schemathesis
-from conftest import Served
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
+
+from conftest import Served
 
 EXAMPLES = int(os.environ.get("SALON_FUZZ", "2"))
 CHECKS = [

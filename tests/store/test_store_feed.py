@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from salon.errors import DataError
 from salon.store import Store, open_store
 from salon.store.values import Changes, StoredEvent, StoredItem, StoredUser
+from store_tools import wipe
 
 
 def pieces(store: Store, limit: int, after: int = 0) -> Iterator[Changes]:
@@ -93,6 +94,7 @@ ACTIONS = st.lists(
 def test_who_follows_the_feed_ends_with_what_is_stored(
     store: Store, actions: list[tuple[str, int, int]], limit: int
 ) -> None:
+    wipe(store)
     follower = Follower()
     for what, a, b in [*actions, ("follow", 0, 0)]:
         user, item = f"u{a}", f"i{b}"

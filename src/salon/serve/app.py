@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 
 from salon import __version__
 from salon.serve import (
+    gorse_recommend,
     gorse_routes,
     problems,
     routes_ask,
@@ -44,7 +45,7 @@ ROUTERS = (routes_ask, routes_search, routes_items, routes_people, routes_shop, 
 
 
 def create_app(tenants: Mapping[str, Tenant], settings: ServeSettings, secret: bytes) -> FastAPI:
-    """The app, whose services are started before it answers and closed after it ends.
+    """The app around services that are started; they are closed when it ends.
 
     Args:
         tenants: By name; "default" is among them, and its store keeps the keys of all.
@@ -70,10 +71,11 @@ def create_app(tenants: Mapping[str, Tenant], settings: ServeSettings, secret: b
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.state.salon = state
-    problems.install(app, plain=gorse_routes.PREFIX)
+    problems.install(app, plain=f"{gorse_recommend.PREFIX}/")
     for module in ROUTERS:
         app.include_router(module.router, dependencies=[KnownQuery])
-    app.include_router(gorse_routes.router)
+    for facade in (gorse_routes, gorse_recommend):
+        app.include_router(facade.router)
     app.include_router(web.pages)
     if settings.cors:
         app.add_middleware(
@@ -90,17 +92,13 @@ def create_app(tenants: Mapping[str, Tenant], settings: ServeSettings, secret: b
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Starts the services, and closes them once the last call is answered."""
+    """Closes the services once the last call is answered."""
+    yield
     state: State = app.state.salon
+    state.workers.close()
     for tenant in state.tenants.values():
-        await state.workers.run(tenant.service.start)
-    try:
-        yield
-    finally:
-        for tenant in state.tenants.values():
-            tenant.scorer.close()
-            tenant.service.close()
-        state.workers.close()
+        tenant.scorer.close()
+        tenant.service.close()
 
 
 def _describe(app: FastAPI) -> None:

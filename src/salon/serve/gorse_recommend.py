@@ -14,10 +14,13 @@ from salon.errors import SettingError, UnknownIdError, did_you_mean
 from salon.serve.auth import Reader
 from salon.serve.gorse_schemas import GorseFeedback, GorseScore, delay_of, event_of
 from salon.serve.keys import allows
+from salon.serve.problems import declared
 from salon.serve.state import Caller
 from salon.serve.values import Ask, Reply
 
-router = APIRouter()
+PREFIX = "/api"
+
+router = APIRouter(prefix=PREFIX, tags=["gorse"], responses=declared(404, 409, 501, 507, plain=True))
 
 Part = Annotated[str, Path(min_length=1, max_length=300, pattern=r"^[^\x00]+$")]
 Count = Annotated[int, Query(ge=1, le=10_000)]

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 
 from salon.errors import DataError, SettingError, UnknownIdError
-from salon.serve import gorse_recommend
 from salon.serve.auth import Reader, Writer
+from salon.serve.gorse_recommend import PREFIX
 from salon.serve.gorse_schemas import (
     GorseFeedback,
     GorseFeedbackOut,
@@ -42,14 +42,12 @@ from salon.serve.state import Caller
 from salon.serve.values import Ask, Receipt
 from salon.store.values import StoredEvent, StoredItem, StoredUser
 
-PREFIX = "/api/"
 MOST_LISTED = 10_000
 """Events of one person or item that are read for one list."""
 
-router = APIRouter(prefix="/api", tags=["gorse"], responses=declared(404, 409, 501, 507, plain=True))
+router = APIRouter(prefix=PREFIX, tags=["gorse"], responses=declared(404, 409, 501, 507, plain=True))
 router.add_api_route("/health/live", ready, methods=["GET"], response_model=ReadyOut)
 router.add_api_route("/health/ready", ready, methods=["GET"], response_model=ReadyOut)
-router.include_router(gorse_recommend.router)
 
 Part = Annotated[str, Path(min_length=1, max_length=300, pattern=r"^[^\x00]+$")]
 Rows = Annotated[int, Query(ge=1, le=10_000)]
@@ -230,6 +228,7 @@ def _feedback(caller: Caller, body: list[GorseFeedback], overwrite: bool) -> Row
         [event for e in events for event in _listed(caller, kind=e.kind, user=e.user, item=e.item)] if overwrite else []
     )
     rows = affected(caller.service.add_events(events))
+    caller.tenant.metrics.events.inc(rows.RowAffected)
     for name in {event.event_id for event in old}:
         caller.service.delete_events(event_id=name)
     return rows

@@ -112,9 +112,7 @@ def judged(new: Live, live: Live, questions: Sequence[Question], *, least: int, 
     difference = mine - theirs
     mean, error = float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
     no_worse = mean + error >= -tolerance * float(theirs.mean())
-    return Judgement(
-        len(asked_of), True, float(mine.mean()), float(theirs.mean()), mean, error, no_worse, tolerance
-    )
+    return Judgement(len(asked_of), True, float(mine.mean()), float(theirs.mean()), mean, error, no_worse, tolerance)
 
 
 def accuracy(live: Live, questions: Sequence[Question]) -> FloatArray:

@@ -157,7 +157,7 @@ def install(app: FastAPI, plain: str) -> None:
 
 def invalid_of(found: Any) -> tuple[SalonError, list[Part]]:
     """What pydantic found wrong, as one error with its parts; values that were sent are not told back."""
-    parts = [Part(at=".".join(str(p) for p in one["loc"]), message=_words(one)) for one in found]
+    parts = [Part(at=hide(".".join(str(p) for p in one["loc"])), message=hide(_words(one))) for one in found]
     first = parts[0]
     if found[0]["type"] == "json_invalid":
         return RequestError("The body is no JSON.", hint=f"Look at character {found[0]['loc'][-1]}."), []

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, Response
 
-from salon.errors import SettingError, UnknownIdError
+from salon.errors import DataError, SettingError, UnknownIdError
 from salon.serve.auth import Reader, Writer
 from salon.serve.fetch import fetch
 from salon.serve.forms import FORM_OR_URL, Upload, read_form
@@ -45,12 +45,6 @@ def page_size(n: int, caller: Caller) -> int:
     return n
 
 
-def media_fields(caller: Caller) -> tuple[str, ...]:
-    """The fields of the catalogue that hold media."""
-    fields: Any = caller.service.catalogue().get("fields", ())
-    return tuple(str(one["name"]) for one in fields if one.get("modality") in ("image", "audio", "video"))
-
-
 @router.post("/items", dependencies=[IdempotencyKey])
 async def put_items(body: ItemsBody, caller: Writer) -> ReceiptsOut:
     """Store items whole: what was there under their ids is replaced. Each part has a result of its own."""
@@ -70,7 +64,7 @@ async def get_items(
 ) -> ItemsOut:
     """Items in the order of their ids."""
     page = await caller.run(caller.service.items, cursor, page_size(n, caller), filter)
-    media = await caller.run(media_fields, caller)
+    media = await caller.run(caller.tenant.media_fields)
     return ItemsOut(items=[ItemOut.of(item, media) for item in page.rows], cursor=page.cursor)
 
 
@@ -102,13 +96,13 @@ async def delete_item(id: ItemId, caller: Writer) -> DeletedOut:
 
 
 async def _item_out(caller: Caller, item: StoredItem) -> ItemOut:
-    return ItemOut.of(item, await caller.run(media_fields, caller))
+    return ItemOut.of(item, await caller.run(caller.tenant.media_fields))
 
 
 def _put_one(caller: Caller, item: StoredItem) -> None:
     (receipt,) = caller.service.put_items([item])
     if receipt.error is not None:
-        raise SettingError(str(receipt.error.get("message", "")), hint=str(receipt.error.get("hint", "")))
+        raise DataError(str(receipt.error.get("message", "")), hint=str(receipt.error.get("hint", "")))
 
 
 @router.put("/media", openapi_extra=FORM_OR_URL)

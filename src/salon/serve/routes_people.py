@@ -112,6 +112,7 @@ async def add_events(body: OneOrMany, request: Request, caller: Writer) -> Recei
         return caller.service.add_events([_event(part, once_id(request, places[id(part)])) for part in sound])
 
     answer = await receipts(parts, store, caller)
+    caller.tenant.metrics.events.inc(sum(one.status == "stored" for one in answer.results))
     error = answer.results[0].error
     if isinstance(body, EventBody) and error is not None:
         raise DataError(error.message, hint=error.hint)

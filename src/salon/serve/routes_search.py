@@ -30,11 +30,10 @@ async def search(request: Request, caller: Reader) -> FoundsOut:
     body = validated(sent.values, SearchForm, strict=False) if isinstance(sent, Upload) else sent
     ask = ask_of(body, caller.limits)
     words = {"text": body.text} if body.text.strip() else {}
-    with caller.tenant.metrics.stage("search"):
-        if isinstance(sent, Upload):
-            found = await caller.run(_by_file, caller, sent, words, ask, body.taste)
-        else:
-            found = await caller.run(caller.service.search, words, ask, body.taste)
+    if isinstance(sent, Upload):
+        found = await caller.run(_by_file, caller, sent, words, ask, body.taste)
+    else:
+        found = await caller.run(caller.service.search, words, ask, body.taste)
     return FoundsOut(items=[FoundOut.of(one) for one in found])
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 
 from pydantic import Field, ValidationError, WrapValidator
 
 from salon.serve.schemas import Body, Fields, Id, JobOut, Name, Out, Time, Word
-from salon.serve.values import Job
+from salon.serve.values import Job, media_address
 from salon.store.values import AuditEntry, StoredEvent, StoredItem, StoredKey, StoredUser, Version
 
 ScopeWord = Literal["read", "write", "admin"]
@@ -150,13 +149,8 @@ class ItemOut(Out):
     @classmethod
     def of(cls, item: StoredItem, media: tuple[str, ...]) -> ItemOut:
         """An item of the store; `media` names the fields that hold media."""
-        where = {name: media_address(item.id, name) for name in media if item.fields.get(name)}
+        where = {name: media_address(item.id, name) for name in media if isinstance(item.fields.get(name), str)}
         return cls(id=item.id, fields=dict(item.fields), hidden=item.hidden, created=item.created, media=where)
-
-
-def media_address(item: str, field: str) -> str:
-    """Where a medium of an item is."""
-    return f"/v1/media?item={quote(item, safe='')}&field={quote(field, safe='')}"
 
 
 class ItemsOut(Out):

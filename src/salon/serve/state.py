@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
@@ -14,6 +15,10 @@ from salon.serve.values import Service
 from salon.serve.workers import Scorer, Workers
 from salon.store import Store
 from salon.store.values import StoredKey
+from salon.types import Modality
+
+MEDIA = frozenset(one.value for one in Modality if one.is_media)
+MEDIA_SECONDS = 60.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,6 +33,7 @@ class Tenant:
     store: Store
     metrics: Metrics
     scorer: Scorer
+    _media: list[tuple[float, tuple[str, ...]]] = field(default_factory=list)
 
     @classmethod
     def of(cls, name: str, service: Service, store: Store, limits: Limits) -> Tenant:
@@ -35,6 +41,14 @@ class Tenant:
         metrics = Metrics(service.stats)
         scorer = Scorer(service.recommend, metrics, waiting=limits.waiting)
         return cls(name, service, store, metrics, scorer)
+
+    def media_fields(self) -> tuple[str, ...]:
+        """The fields of items that hold media, as they were at most a minute ago."""
+        now = time.monotonic()
+        if not self._media or now - self._media[0][0] > MEDIA_SECONDS:
+            fields = self.service.catalogue().get("fields", ())
+            self._media[:] = [(now, tuple(str(one["name"]) for one in fields if one.get("modality") in MEDIA))]
+        return self._media[0][1]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
+from urllib.parse import urlencode
 
 from salon.store.values import Page, StoredEvent, StoredItem, StoredUser, Version
 
@@ -174,6 +175,11 @@ class Job:
     started: float
     ended: float | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def media_address(item: str, field: str) -> str:
+    """From where a medium of an item is loaded."""
+    return f"/v1/media?{urlencode({'item': item, 'field': field})}"
 
 
 class Service(Protocol):

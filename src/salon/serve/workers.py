@@ -15,6 +15,7 @@ from typing import NamedTuple, ParamSpec, TypeVar
 
 from salon.errors import BusyError
 from salon.serve.metrics import Metrics
+from salon.serve.telemetry import span
 from salon.serve.values import Ask, Reply
 
 P = ParamSpec("P")
@@ -123,7 +124,7 @@ class Scorer:
             future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._answer, batch, done))
 
     def _score(self, asks: list[Ask]) -> list[Reply | Exception]:
-        with self._metrics.stage("recommend"):
+        with span("recommend", asks=len(asks)):
             return self._recommend(asks)
 
     def _answer(self, batch: list[_Asked], done: Future[list[Reply | Exception]]) -> None:

@@ -119,7 +119,7 @@ def database_url(url: str | Path) -> URL:
     hint = "Write it as sqlite:///store.sqlite or postgresql://user:password@host/name."
     try:
         parsed = make_url(url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):
         raise SettingError("The database URL cannot be parsed.", hint=hint) from None
     backend = parsed.get_backend_name()
     if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):

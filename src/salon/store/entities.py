@@ -42,8 +42,9 @@ class Entities(ABC, Generic[Thing]):
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @staticmethod
     @abstractmethod
-    def of_row(self, row: Row[Any]) -> Thing:
+    def of_row(row: Row[Any]) -> Thing:
         """The value of a row."""
 
     @abstractmethod
@@ -63,7 +64,7 @@ class Entities(ABC, Generic[Thing]):
             DataError: An id or the fields of one cannot be kept; then none is stored.
             StoreError: The database could not do it.
         """
-        rows = {value.id: (value, self._checked(value)) for value in values}
+        rows = {value.id: (value, self.check(value)) for value in values}
         if not rows:
             return 0
         now = time.time()
@@ -156,10 +157,17 @@ class Entities(ABC, Generic[Thing]):
         with self._database.read() as connection:
             return int(connection.execute(counted).scalar_one())
 
-    def _checked(self, value: Thing) -> dict[str, Any]:
-        name = named(value.id, self.what)
-        fields = self._fields(name, value.fields)
-        return {"id": name, "fields": fields, "created": number(value.created, f"time of {self.what} {name!r}")}
+    @classmethod
+    def check(cls, value: Thing) -> dict[str, Any]:
+        """The columns of one that both tables have, if it can be kept.
 
-    def _fields(self, name: str, fields: Mapping[str, Any]) -> str:
-        return as_json(dict(fields), f"fields of {self.what} {name!r}", MAX_FIELDS)
+        Raises:
+            DataError: Its id, fields or time cannot be kept.
+        """
+        name = named(value.id, cls.what)
+        fields = cls._fields(name, value.fields)
+        return {"id": name, "fields": fields, "created": number(value.created, f"time of {cls.what} {name!r}")}
+
+    @classmethod
+    def _fields(cls, name: str, fields: Mapping[str, Any]) -> str:
+        return as_json(dict(fields), f"fields of {cls.what} {name!r}", MAX_FIELDS)

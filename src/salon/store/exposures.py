@@ -36,7 +36,7 @@ class Exposures:
         Raises:
             DataError: One cannot be kept; then none is stored.
         """
-        rows = {exposure.recommendation_id: _row_of(exposure) for exposure in shown}
+        rows = {exposure.recommendation_id: exposure_row(exposure) for exposure in shown}
         if rows:
             with self._database.write(stamped=False) as connection:
                 upsert(connection, exposures, list(rows.values()))
@@ -47,7 +47,7 @@ class Exposures:
         chosen = exposures.select().where(exposures.c.recommendation_id == recommendation_id)
         with self._database.read() as connection:
             row = connection.execute(chosen).one_or_none()
-        return None if row is None else _of_row(row)
+        return None if row is None else of_row(row)
 
     def page(self, after: str = "", n: int = 100, *, since: float = 0.0) -> Page:
         """Up to `n` answers in the order of their times, from a time on, after the cursor of the page before.
@@ -63,7 +63,7 @@ class Exposures:
         with self._database.read() as connection:
             rows = connection.execute(ordered).all()
         cursor = f"{rows[n - 1].time!r} {rows[n - 1].recommendation_id}" if len(rows) > n else ""
-        return Page(tuple(_of_row(row) for row in rows[:n]), cursor)
+        return Page(tuple(of_row(row) for row in rows[:n]), cursor)
 
     def expire(self, before: float) -> int:
         """Removes answers shown before a time; how many there were."""
@@ -71,7 +71,12 @@ class Exposures:
             return connection.execute(exposures.delete().where(exposures.c.time < before)).rowcount
 
 
-def _row_of(shown: Exposure) -> dict[str, Any]:
+def exposure_row(shown: Exposure) -> dict[str, Any]:
+    """The columns of an answer, checked.
+
+    Raises:
+        DataError: It cannot be kept.
+    """
     name = named(shown.recommendation_id, "recommendation")
     lists = {column: list(getattr(shown, column)) for column in _LISTS}
     if len({len(values) for values in lists.values()}) != 1:
@@ -85,7 +90,8 @@ def _row_of(shown: Exposure) -> dict[str, Any]:
     return row | {"time": number(shown.time, "time of a recommendation")}
 
 
-def _of_row(row: Row[Any]) -> Exposure:
+def of_row(row: Row[Any]) -> Exposure:
+    """The answer of a row."""
     lists: dict[str, Any] = {column: tuple(json.loads(row._mapping[column])) for column in _LISTS}
     words = {column: row._mapping[column] for column in _WORDS}
     return Exposure(row.recommendation_id, row.user_id, row.time, **lists, **words, request=json.loads(row.request))

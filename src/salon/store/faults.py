@@ -33,8 +33,6 @@ _POSTGRES = {
     "53100": ("has no room left on its disk", "Free some space; nothing of the call was stored."),
     "53300": ("has no connection left", "Try again, or raise max_connections."),
     "42501": ("refuses this user", "Grant the user of the URL the rights to the tables."),
-    "28P01": ("refuses the password", "Check user and password in the URL."),
-    "3D000": ("does not exist", "Create it: createdb."),
     "25006": ("may not be written", "Connect to the primary, not to a read-only copy."),
     "XX001": ("is damaged", "Restore a backup: salon restore."),
 }
@@ -56,23 +54,23 @@ def explained(place: str) -> Iterator[None]:
     except exc.TimeoutError as error:
         message = f"The store {place!r} is busy: all its connections are in use."
         raise StoreError(message, hint="Try again.") from error
-    except exc.DBAPIError as error:
-        if isinstance(error, exc.DataError):
-            raise DataError(f"The store {place!r} refuses a value: {_first_line(error)}.") from error
-        what, hint = _meaning(error)
-        raise StoreError(f"The store {place!r} {what}: {_first_line(error)}.", hint=hint) from error
+    except exc.DataError as error:
+        raise DataError(f"The store {place!r} refuses a value: {_first_line(error.orig)}.") from error
+    except (exc.DBAPIError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, exc.DBAPIError) else error
+        what, hint = _meaning(cause)
+        raise StoreError(f"The store {place!r} {what}: {_first_line(cause)}.", hint=hint) from error
 
 
-def _meaning(error: exc.DBAPIError) -> tuple[str, str]:
-    cause = error.orig
+def _meaning(cause: BaseException | None) -> tuple[str, str]:
     if isinstance(cause, sqlite3.Error):
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind, the rest its details
         return _SQLITE.get(code, ("cannot do this", "Check its file."))
     state = getattr(cause, "sqlstate", None)
     if state is None or state.startswith(("08", "57P")):
-        return "cannot be reached", "Check that the server runs at the address of the URL; then try again."
+        return "cannot be reached", "Check the URL, and that its server runs and has the database; then try again."
     return _POSTGRES.get(state, ("cannot do this", f"PostgreSQL names the error {state}."))
 
 
-def _first_line(error: exc.DBAPIError) -> str:
-    return (str(error.orig).strip() or type(error.orig).__name__).split("\n")[0].rstrip(".")
+def _first_line(cause: BaseException | None) -> str:
+    return (str(cause).strip() or type(cause).__name__).split("\n")[0].rstrip(".")

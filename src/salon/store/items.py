@@ -21,7 +21,8 @@ class Items(Entities[StoredItem]):
     table = schema.items
     event_column = schema.events.c.item_id
 
-    def of_row(self, row: Row[Any]) -> StoredItem:
+    @staticmethod
+    def of_row(row: Row[Any]) -> StoredItem:
         """The item of a row."""
         return StoredItem(row.id, json.loads(row.fields), row.hidden, row.created, row.revision)
 

@@ -29,21 +29,25 @@ def migrate(database: Database, to: str = HEAD) -> None:
     with database.read() as connection:
         if current_step(connection) == to:
             return
-    config = _alembic("config").Config()
-    config.set_main_option("script_location", str(STEPS).replace("%", "%%"))
-    steps = _alembic("script").ScriptDirectory.from_config(config).walk_revisions()
-    known = {step.revision for step in steps}
     with database.write(stamped=False) as connection:
         if not database.is_sqlite:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        found = current_step(connection)
-        if found is not None and found not in known:
+        run_steps(connection, to)
+
+
+def run_steps(connection: Connection, to: str = HEAD) -> None:
+    """`migrate` inside a transaction that the caller holds."""
+    config = _alembic("config").Config()
+    config.set_main_option("script_location", str(STEPS).replace("%", "%%"))
+    known = {step.revision for step in _alembic("script").ScriptDirectory.from_config(config).walk_revisions()}
+    for step in (current_step(connection), to):
+        if step is not None and step not in known:
             raise StoreError(
-                f"The tables of {database.place!r} are of step {found!r}, which this version of salon does not know.",
+                f"The tables are of step {step!r}, which this version of salon does not know.",
                 hint="Use the version of salon that made them, or a newer one.",
             )
-        config.attributes["connection"] = connection
-        _alembic("command").upgrade(config, to)
+    config.attributes["connection"] = connection
+    _alembic("command").upgrade(config, to)
 
 
 def current_step(connection: Connection) -> str | None:

@@ -33,8 +33,7 @@ class Named:
         Raises:
             DataError: The name or the body cannot be kept.
         """
-        row = {"name": checked(name, self._what), "body": as_json(dict(body), f"settings of {self._what} {name!r}")}
-        row |= self._own(body)
+        row = body_row(name, body, self._what) | self._own(body)
         with self._database.write() as connection:
             revision = stamp(connection, 1)
             upsert(connection, self._table, [row | {"revision": revision}])
@@ -62,6 +61,15 @@ class Named:
             gone = connection.execute(self._table.delete().where(self._table.c.name == name)).rowcount > 0
             stamp(connection, int(gone))
         return gone
+
+
+def body_row(name: str, body: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """The columns of one, checked.
+
+    Raises:
+        DataError: The name or the body cannot be kept.
+    """
+    return {"name": checked(name, what), "body": as_json(dict(body), f"settings of {what} {name!r}")}
 
 
 class Scenarios(Named):

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from salon.errors import ConflictError, DataError
+from salon.errors import ConflictError, DataError, SalonError
 from salon.store import schema
 from salon.store.checks import named
 from salon.store.database import stamp
@@ -30,7 +30,8 @@ class Users(Entities[StoredUser]):
     table = schema.users
     event_column = schema.events.c.user_id
 
-    def of_row(self, row: Row[Any]) -> StoredUser:
+    @staticmethod
+    def of_row(row: Row[Any]) -> StoredUser:
         """The person of a row."""
         return StoredUser(row.id, json.loads(row.fields), row.merged_into, row.created, row.revision)
 
@@ -56,27 +57,39 @@ class Users(Entities[StoredUser]):
             DataError: An id cannot be one, or both are the same.
             ConflictError: `source` was merged into somebody else, or `target` was merged into `source`.
         """
-        if named(source, "user") == named(target, "user"):
-            raise DataError(f"The user {source!r} cannot be merged into itself.")
-        now = time.time()
-        with self._database.write() as connection:
-            first = stamp(connection, 3)
-            rows = {row.id: row for row in select_among(connection, self.table, self.table.c.id, [source, target])}
-            end = rows[target].merged_into or target if target in rows else target
-            before = rows[source].merged_into if source in rows else ""
-            if end == source:
-                raise ConflictError(f"The user {target!r} was merged into {source!r}; the reverse would be a circle.")
-            if before not in ("", end):
-                raise ConflictError(f"The user {source!r} was merged into {before!r} already.")
-            if before == "":
-                self._join(connection, source, end, rows.get(source), (now, first))
-            return self._move(connection, source, end, first + 2)
+        (moved,) = self.merge_many([(source, target)])
+        if isinstance(moved, SalonError):
+            raise moved
+        return moved
 
-    def _join(
-        self, connection: Connection, source: str, end: str, old: Row[Any] | None, when: tuple[float, int]
-    ) -> None:
+    def merge_many(self, pairs: Sequence[tuple[str, str]]) -> list[int | SalonError]:
+        """`merge` for pairs of source and target, in order and in one transaction; an error spoils its own pair."""
+        done: list[int | SalonError] = []
+        with self._database.write() as connection:
+            for source, target in pairs:
+                try:
+                    done.append(self._merge(connection, source, target))
+                except (DataError, ConflictError) as error:
+                    done.append(error)
+        return done
+
+    def _merge(self, connection: Connection, source: str, target: str) -> int:
+        if named(source, "user") == named(target, "user"):
+            raise DataError(f"The user {source!r} cannot be merged into itself.", hint="Name two people.")
+        rows = {row.id: row for row in select_among(connection, self.table, self.table.c.id, [source, target])}
+        end = rows[target].merged_into or target if target in rows else target
+        before = rows[source].merged_into if source in rows else ""
+        if end == source:
+            raise ConflictError(f"The user {target!r} was merged into {source!r}; the reverse would be a circle.")
+        if before not in ("", end):
+            raise ConflictError(f"The user {source!r} was merged into {before!r} already.", hint="Merge that one.")
+        if before == "":
+            self._join(connection, source, end, rows.get(source))
+        return self._move(connection, source, end)
+
+    def _join(self, connection: Connection, source: str, end: str, old: Row[Any] | None) -> None:
         """Says in the rows of both that `source` is `end`; whoever was merged into `source` follows."""
-        now, revision = when
+        now, revision = time.time(), stamp(connection, 2)
         kept = {"fields": old.fields, "created": old.created} if old is not None and not old.deleted else {}
         empty = {"fields": "{}", "created": now, "updated": now, "deleted": False}
         upsert(connection, self.table, [empty | kept | {"id": source, "merged_into": end, "revision": revision}])
@@ -86,13 +99,13 @@ class Users(Entities[StoredUser]):
         if there is not False:
             upsert(connection, self.table, [empty | {"id": end, "merged_into": "", "revision": revision + 1}])
 
-    def _move(self, connection: Connection, source: str, end: str, mark: int) -> int:
+    def _move(self, connection: Connection, source: str, end: str) -> int:
         log, shown = schema.events, schema.exposures
         connection.execute(shown.update().where(shown.c.user_id == source).values(user_id=end))
         held = sa.select(log.c.revision).where(log.c.user_id == source).order_by(log.c.revision)
         old = connection.execute(held).scalars().all()
         if old:
-            connection.execute(schema.removals.insert(), [removal(mark, user_id=source)])
+            connection.execute(schema.removals.insert(), [removal(stamp(connection, 1), user_id=source)])
             first = stamp(connection, len(old))
             one = log.update().where(log.c.revision == sa.bindparam("old"))
             moved = one.values(user_id=end, revision=sa.bindparam("new"))
