@@ -18,7 +18,7 @@ export const wide = (element) => {
 
 /** Numbers at a glance. `rows`: [name, value, note]. */
 export const figureList = (rows) =>
-  h("dl", { class: "figures" }, rows.map(([name, value, note]) => h("div", {}, note && h("small", {}, note), h("dd", {}, value), h("dt", {}, name))));
+  h("dl", { class: "figures", vars: { "--columns": rows.length % 4 ? 3 : 4 } }, rows.map(([name, value, note]) => h("div", {}, note && h("small", {}, note), h("dd", {}, value), h("dt", {}, name))));
 
 /** A table that scrolls by itself where it is too wide. `head` and cells are text or elements. */
 export const table = (label, heads, rows) =>

@@ -56,7 +56,8 @@ function draw(found, signal) {
   signal.addEventListener("abort", () => map.end());
   const zoom = (name, factor, words) => h("button", { type: "button", class: "round", "aria-label": t(words), title: t(words), onclick: () => map.zoom(factor) }, icon(name));
   box.append(h("div", { class: "zooms" }, zoom("plus", 1.6, "map.in"), zoom("minus", 1 / 1.6, "map.out"), zoom("home", 1e-9, "map.whole")));
-  return [finder(found.items, map), box, panel("", h("p", { class: "quiet" }, t("map.by"), " ", said(found.label || "–")), legend(counts, colourOf, map))];
+  const named = h("div", { class: "named" }, h("span", { class: "quiet" }, t("map.by"), " ", said(found.label || "–")), legend(counts, colourOf, map));
+  return [finder(found.items, map), named, box];
 }
 
 /** Finds a thing on the map by its title: the way in for people who do not point. */

@@ -70,7 +70,8 @@ const ends = (error) => said(`${error.message ?? ""} ${error.hint ?? ""}`);
 
 /** Jobs that run or failed, and the last few that ended well. */
 function jobList(found) {
-  const shown = found.filter((job) => job.state !== "done").concat(found.filter((job) => job.state === "done").slice(0, 2)).slice(0, JOBS);
+  const ended = found.filter((job) => job.state === "done").slice(0, 2);
+  const shown = [...found.filter((job) => job.state !== "done"), ...ended].slice(0, JOBS);
   return shown.map((job) => h("div", { class: "entry" }, h("div", {},
     h("h3", {}, named("job", job.kind), h("span", { class: `tag ${JOB[job.state] ?? "warn"}` }, named("state", job.state))),
     h("p", { class: "quiet" }, job.state === "running" && job.detail.what && [said(job.detail.what), " · "], ago(job.ended ?? job.started), job.detail.error && [" · ", ends(job.detail.error)]),
@@ -88,8 +89,9 @@ export async function show(place, { signal }) {
     if (signal.aborted) return;
     const { jobs } = await api.jobs().catch(() => ({ jobs: [] }));
     if (signal.aborted) return;
-    const now = jobs.some((job) => ["running", "waiting"].includes(job.state));
-    put(jobBox, jobs.length > 0 && panel(t("models.jobs"), jobList(jobs)));
+    const now = jobs.some((job) => job.kind === "refit" && ["running", "waiting"].includes(job.state));
+    const told = jobs.filter((job) => job.kind !== "update" || job.state === "failed");
+    put(jobBox, told.length > 0 && panel(t("models.jobs"), h("div", {}, jobList(told))));
     if (running && !now) {
       tellAloud(t("models.refitDone"));
       draw();
