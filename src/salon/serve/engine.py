@@ -33,6 +33,7 @@ from salon.serve.stages import Expressions
 from salon.serve.tally import Tally
 from salon.serve.tastes import Tastes
 from salon.serve.truth import import_dataset, stored_items
+from salon.serve.values import Job
 from salon.store import EventWriter, Store, open_store
 from salon.store.values import Changes, Version
 from salon.types import FloatArray
@@ -73,6 +74,7 @@ class Engine:
         self.jobs = Jobs(self.options.jobs)
         self.expressions = Expressions()
         self.wake = Event()
+        self.uploads: dict[str, list[Job]] = {}
         self.looked: Bounded[tuple[str, str], Mapping[str, Any]] = Bounded(8)
         self.looking = RLock()
         self.lock = RLock()
