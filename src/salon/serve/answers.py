@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from salon.explain import Evidence, explain
 from salon.language import template
 from salon.serve.live import Live, within
 from salon.serve.stages import Listed, Question
-from salon.serve.values import Ask, Reason, Served
+from salon.serve.values import Ask, Reason, Served, media_address
 from salon.types import IntArray
 
 EXPLAINED = 100
@@ -53,15 +52,10 @@ def one(
     catalogue = live.catalogue
     fields = catalogue.items[row].fields
     wanted = {} if ask.fields is None else {name: fields[name] for name in ask.fields if name in fields}
-    media = {name: address(catalogue.ids[row], name) for name in catalogue.media(row)}
+    media = {name: media_address(catalogue.ids[row], name) for name in catalogue.media(row)}
     return Served(
         catalogue.ids[row], catalogue.title(row), score, source, wanted, media, reason=reason, propensity=propensity
     )
-
-
-def address(item: str, name: str) -> str:
-    """From where the pages load a medium."""
-    return f"/v1/media?{urlencode({'item': item, 'field': name})}"
 
 
 # -- reasons -----------------------------------------------------------------------------------------------------------

@@ -212,6 +212,7 @@ class Asking:
         ids = tuple(one.id for one in reply.items)
         first = found.sources[:1] == (question.live.name,)
         self.engine.tally.answer(ids, found.sources, float(found.scores[0]) if first else None)
+        self.engine.tally.place("answers", self.engine.places.known(question.ask.scenario), place.variant)
         self.engine.exposures.add(
             Exposure(
                 reply.recommendation_id,

@@ -150,6 +150,7 @@ class Desk:
             exposure = None if only_shown else engine.exposures.get(event.recommendation_id)
             if exposure is not None and event.item in exposure.items:
                 engine.tally.click()
+                engine.tally.place("clicks", engine.places.known(exposure.scenario), exposure.variant)
                 self._explored(exposure, event.item, float(weight))
 
     def _explored(self, exposure: Exposure, item: str, weight: float) -> None:

@@ -21,6 +21,7 @@ from salon.serve.batcher import Batcher
 from salon.serve.bounded import Bounded
 from salon.serve.explorers import Explorers
 from salon.serve.exposures import ExposureLog
+from salon.serve.homes import STORE, home_of
 from salon.serve.jobs import Jobs
 from salon.serve.learner import Learner
 from salon.serve.live import Live
@@ -65,8 +66,8 @@ class Engine:
         options: LiveOptions | None = None,
     ) -> None:
         self.model = Path(os.path.abspath(model))
-        self.home = Path(os.path.abspath(home or self.model.parent / f"{self.model.name}.live"))
-        self.url: str | Path = store if store is not None else self.home / "salon.db"
+        self.home = Path(os.path.abspath(home or home_of(self.model)))
+        self.url: str | Path = store if store is not None else self.home / STORE
         self.options = options or LiveOptions()
         self.error = ""
         self.since = time.time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +19,13 @@ from salon.pipeline_answers import as_plain, explanation
 from salon.pipeline_rank import POPULAR
 from salon.pipeline_rank import known as knows
 from salon.pipeline_search import matches
-from salon.serve.answers import one
+from salon.serve.answers import one, served
 from salon.serve.asking import Asking
 from salon.serve.engine import Engine
 from salon.serve.live import Live, within
 from salon.serve.people import asked, joined
-from salon.serve.stages import Reader, allowed
-from salon.serve.values import Ask, Found
+from salon.serve.stages import Listed, Reader, allowed
+from salon.serve.values import Ask, Found, Reply
 from salon.types import FloatArray
 
 ALIKE = 200
@@ -61,6 +62,18 @@ def search(asking: Asking, query: Mapping[str, str | Path], ask: Ask, taste: flo
         for match in found
         if match.id in live.catalogue.rows
     ]
+
+
+def newest(asking: Asking, ask: Ask) -> Reply:
+    """What came last among what is allowed; the score is the time. The answer is not kept."""
+    asking.engine.catch_up()
+    question = asking.prepare(ask, popular=True).question
+    live, created = question.live, question.live.catalogue.created
+    rows = np.flatnonzero(allowed(question, Reader(question, asking.engine.expressions)))
+    best = rows[np.lexsort((-rows, -created[rows]))][: ask.k]
+    found = Listed(best, created[best], ("new",) * len(best), np.ones(len(best)), len(rows))
+    items = served(question, found)
+    return Reply(secrets.token_hex(16), items, live.version, ask.scenario, more=len(rows) > len(best))
 
 
 def explained(asking: Asking, ask: Ask, item: str) -> Mapping[str, Any]:

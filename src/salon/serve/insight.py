@@ -84,6 +84,7 @@ def stats(engine: Engine) -> Mapping[str, Any]:
         "clicks": tally.per_minute("clicks"),
         "answered": tally.answers,
         "click_through": tally.clicks / tally.answers if tally.answers else None,
+        "placements": tally.placements(),
         "sources": {name: count / total for name, count in tally.sources.most_common()} if total else {},
         "fallbacks": tally.fallbacks / tally.answers if tally.answers else 0.0,
         "coverage": shown / max(live.catalogue.count, 1),

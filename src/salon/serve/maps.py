@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.linalg import eigh
 
-from salon.serve.answers import address
 from salon.serve.live import Live
+from salon.serve.values import media_address
 from salon.types import FloatArray, IntArray, Modality
 
 
@@ -33,7 +33,7 @@ def map_of(live: Live, most: int) -> Mapping[str, Any]:
                 "x": round(x, 4),
                 "y": round(y, 4),
                 "label": _label(catalogue.items[row].fields.get(label)),
-                "image": address(catalogue.ids[row], picture) if picture in media else "",
+                "image": media_address(catalogue.ids[row], picture) if picture in media else "",
             }
         )
     return {"items": items, "label": label}

@@ -202,6 +202,10 @@ class Places:
                     return Place(other, name, variant, arm.version)
         return Place(settings)
 
+    def known(self, scenario: str) -> str:
+        """`scenario` if somebody defined it, else "": callers must not be able to make labels of counts."""
+        return scenario if scenario in self.scenarios else ""
+
     def used(self) -> Sequence[str]:
         """Versions that running experiments name."""
         found = (

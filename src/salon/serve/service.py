@@ -12,7 +12,7 @@ from salon.serve import insight, trials, uploads, versions
 from salon.serve.asking import Asking
 from salon.serve.desk import Desk
 from salon.serve.engine import Engine
-from salon.serve.finding import explained, person, search, similar_users
+from salon.serve.finding import explained, newest, person, search, similar_users
 from salon.serve.keeper import Keeper
 from salon.serve.options import LiveOptions
 from salon.serve.scenarios import Scenario, named
@@ -73,6 +73,10 @@ class LiveService:
     def popular(self, ask: Ask) -> Reply:
         """What most people like."""
         return self.asking.one(ask, popular=True)
+
+    def newest(self, ask: Ask) -> Reply:
+        """What came last."""
+        return newest(self.asking, ask)
 
     def search(self, query: Mapping[str, str | Path], ask: Ask, taste: float = 0.3) -> list[Found]:
         """What a text, a picture, a sound or a film finds."""

@@ -253,7 +253,10 @@ def _left(mask: BoolArray, *taken: IntArray) -> BoolArray:
 
 def _newest(live: Live, mask: BoolArray, k: int) -> IntArray:
     """(m,) int64 rows of the k newest items."""
-    return _best(np.where(mask, live.catalogue.created, -np.inf), k) if k > 0 and mask.any() else np.zeros(0, np.int64)
+    if k < 1 or not mask.any():
+        return np.zeros(0, np.int64)
+    created = live.catalogue.created
+    return _best(np.where(mask, created - created[mask].max(), -np.inf), k)  # single precision tells ages, not dates
 
 
 def _values(blend: Blend, own: FloatArray) -> FloatArray:

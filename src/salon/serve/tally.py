@@ -11,11 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from salon.serve.telemetry import span
+
 MINUTES = 60
 TIMES = 1000
 """Times of a step that are kept."""
 COVERED = 50_000
 """Different items that were shown that are remembered."""
+
+
+PLACED = 1000
+"""Placements with their variants that are counted apart."""
 
 
 class Tally:
@@ -30,6 +36,7 @@ class Tally:
         self.sources: Counter[str] = Counter()
         self.shown: dict[str, None] = {}
         self.clicks = self.answers = self.fallbacks = 0
+        self.placed: Counter[tuple[str, str, str]] = Counter()
         self._best: deque[float] = deque(maxlen=2 * TIMES)
         self._minutes: deque[tuple[int, Counter[str]]] = deque(maxlen=MINUTES)
         self._times: dict[str, deque[float]] = {}
@@ -67,12 +74,32 @@ class Tally:
         with self._lock:
             self.clicks += 1
 
+    def place(self, what: str, scenario: str, variant: str) -> None:
+        """Counts an answer or a click by placement and variant; beyond 1,000 of these, the others together."""
+        with self._lock:
+            full = len(self.placed) >= PLACED
+            key = (what, scenario, variant)
+            self.placed[key if key in self.placed or not full else (what, "others", "")] += 1
+
+    def placements(self) -> list[dict[str, Any]]:
+        """[{scenario, variant, answers, clicks, click_through}] since the start."""
+        with self._lock:
+            counts = dict(self.placed)
+        found = []
+        for scenario, variant in sorted({key[1:] for key in counts}):
+            answers, clicks = (counts.get((what, scenario, variant), 0) for what in ("answers", "clicks"))
+            share = clicks / answers if answers else None
+            names = {"scenario": scenario, "variant": variant}
+            found.append({**names, "answers": answers, "clicks": clicks, "click_through": share})
+        return found
+
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
         """Takes the time of a block."""
         start = time.perf_counter()
         try:
-            yield
+            with span(step):
+                yield
         finally:
             self.took(step, time.perf_counter() - start)
 
