@@ -2,8 +2,8 @@
 
     python benchmarks/bench_serve.py inside --items 100000 --folder /tmp/serve-100k
 
-The catalogue is the made one of `bench_scale.py` (local form of `linear`, 50 neighbours, 64-d content), with a label and
-a price per item; it is fitted once into the folder and used again. Every answer is for another person with a history in
+The catalogue is the made one of `bench_scale.py` (local form of `linear`, 50 neighbours, 64-d content), a label and a
+price per item; it is fitted once into the folder and used again. Every answer is for another person with a history in
 the store, 20 items, logged as an exposure. "bare" is the model's own formula on that history, x D^-b B and the best 20,
 written out in numpy and scipy in the same run. Freshness is the time from the call that tells an event or an item until
 an answer shows it, asked again and again.
