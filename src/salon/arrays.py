@@ -50,7 +50,7 @@ def _largest(scores: FloatArray, k: int) -> IntArray:
     return _partitioned(scores, k)
 
 
-WIDE, FEW = 16_384, 64
+WIDE, FEW = 4_096, 64
 """Columns from which on rows are looked at one by one, and for how small a part of them that pays."""
 
 
