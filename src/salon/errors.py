@@ -12,7 +12,13 @@ SalonError                  code              status   retryable
 ├── MissingExtraError       missing_extra     501      no       an optional package is not installed
 ├── StoreError              store             503      yes      the database is locked, full, absent or damaged
 ├── WeightsError            weights           503      yes      encoder weights are absent or do not match
-└── ResourceError           resource          507      no       the work would not fit memory or time
+├── ResourceError           resource          507      no       the work would not fit memory or time
+├── BusyError               busy              503      yes      a full queue; ask again later
+└── RequestError            request           400      no       a call of the service that is malformed
+    ├── AuthError           auth              401      no       no key, or one that is not known
+    ├── ForbiddenError      forbidden         403      no       a key that may not do this
+    ├── TooLargeError       too_large         413      no       a body that is larger than is allowed
+    └── RateError           rate              429      yes      more calls than a key may make
 """
 
 from __future__ import annotations
@@ -127,6 +133,52 @@ class ResourceError(SalonError):
     """The work would need more memory or time than is allowed."""
 
     code, status = "resource", 507
+
+
+class BusyError(SalonError):
+    """More is asked at once than waiting calls are kept for."""
+
+    code, status, retryable = "busy", 503, True
+
+
+class RequestError(SalonError):
+    """A call of the service is malformed."""
+
+    code, status = "request", 400
+
+
+class AuthError(RequestError):
+    """A call came without a key, or with one that is not known, revoked or expired."""
+
+    code, status = "auth", 401
+
+
+class ForbiddenError(RequestError):
+    """The key of a call may not do what was asked."""
+
+    code, status = "forbidden", 403
+
+
+class TooLargeError(RequestError):
+    """The body of a call is larger than is allowed."""
+
+    code, status = "too_large", 413
+
+
+class RateError(RequestError):
+    """A key made more calls than it may.
+
+    Args:
+        message: What is wrong.
+        hint: What the caller can do about it.
+        wait: Seconds until a call is possible again.
+    """
+
+    code, status, retryable = "rate", 429, True
+
+    def __init__(self, message: str, *, hint: str = "", wait: float = 1.0) -> None:
+        super().__init__(message, hint=hint)
+        self.wait = wait
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from salon.data import Items
 from salon.explain import Evidence
 from salon.language import template
+
+
+class Named(Protocol):
+    """Rows that have ids and titles, such as the items of a dataset."""
+
+    @property
+    def ids(self) -> Indexed:
+        """Id of each row."""
+
+    def title(self, row: int) -> str:
+        """What to call a row."""
+
+
+class Indexed(Protocol):
+    """Names by row."""
+
+    def __getitem__(self, row: int, /) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -93,7 +109,7 @@ class Answer:
     items: tuple[Suggestion, ...]
 
 
-def explanation(evidence: Evidence, items: Items, *, source: str = "", language: str = "en") -> Explanation:
+def explanation(evidence: Evidence, items: Named, *, source: str = "", language: str = "en") -> Explanation:
     """The evidence with names, titles and words."""
     totals = evidence.values.sum(axis=1)
     order = (-totals).argsort(kind="stable")

@@ -27,7 +27,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from salon.arrays import centred_unit_rows, top_k, unit_rows
-from salon.data import Items
 from salon.encode.base import Encoder, Features, FeatureSet, space_of
 from salon.encode.pictures import Lite0
 from salon.encode.plan import Part
@@ -37,7 +36,8 @@ from salon.errors import DataError, SettingError, did_you_mean
 from salon.fuse.align import Aligner
 from salon.fuse.base import Fuser
 from salon.media.text import clean_text
-from salon.types import FloatArray, Modality
+from salon.pipeline_answers import Named
+from salon.types import BoolArray, FloatArray, Modality
 
 WEIGHTS = {"same": 1.0, "shared": 1.0, "aligned": 1.0, "words": 0.5}
 """How much a channel counts, by its kind."""
@@ -236,10 +236,11 @@ def modalities(query: Mapping[str, str | Path]) -> dict[Modality, str | Path]:
 def matches(
     searcher: Searcher,
     query: Mapping[str, str | Path],
-    items: Items,
+    items: Named,
     k: int,
     scores: FloatArray | None = None,
     taste: float = 0.3,
+    allow: BoolArray | None = None,
 ) -> list[Match]:
     """The k best items for a query, and for a person where scores of the model are given.
 
@@ -250,6 +251,7 @@ def matches(
         k: How many.
         scores: (items,) the model's scores for one person, -inf where it has none; None: nobody's taste counts.
         taste: Share of the taste.
+        allow: (items,) bool, the items that may be found; None: all.
     """
     if k < 1:
         raise SettingError(f"k is {k}.", hint="Ask for at least one item.")
@@ -263,6 +265,8 @@ def matches(
         parts = np.column_stack([(1 - taste) * parts, taste * known])
         names = [*names, "taste"]
     total = np.where(np.isnan(parts).any(axis=1), -np.inf, parts.sum(axis=1))
+    if allow is not None:
+        total[~allow] = -np.inf
     best = top_k(total[None].astype(np.float32), k)
     rows = best.ids[0][best.ids[0] >= 0].tolist()
     return [Match(items.ids[row], items.title(row), float(total[row]), _by_name(names, parts[row])) for row in rows]

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from salon.cli.model_verbs import _show
+from salon.cli.serve_verbs import serve_model
 from salon.cli.show import Json, bars, emit, err, say
 from salon.cli.show_report import show_report
-from salon.demo import plain, run_demo, share_of_best
+from salon.demo import Demo, plain, run_demo, share_of_best
 
 
 def demo(
@@ -20,6 +21,8 @@ def demo(
     ] = "shop",
     data: Annotated[Path | None, typer.Option(help="A catalogue file of yours, instead of a world.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the world, the split and the fits.")] = 0,
+    serve: Annotated[bool, typer.Option("--serve", help="Serve the model afterwards, and say where.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve it on.")] = 8080,
     json: Json = "",
 ) -> None:
     """Go the whole way once: raw media and clicks in, explained recommendations on a page out.
@@ -36,8 +39,13 @@ def demo(
             else lambda text: err.print(text, highlight=False, markup=False, soft_wrap=True)
         )
         result = run_demo(out_folder, world=world, data=data, seed=seed, say=told, progress=progress)
-    if emit(plain(result), json):
-        return
+    if not emit(plain(result), json):
+        _tell(result)
+    if serve:
+        serve_model(result.model, port=port, level="warning")
+
+
+def _tell(result: Demo) -> None:
     show_report(result.report)
     share = share_of_best(result)
     if share is not None:
@@ -48,3 +56,4 @@ def demo(
         _show(f"For {answer.who}:", answer)
     say(f"\nLook at the page: {result.page}")
     say(f"Ask the model:    salon recommend {result.model} --user {result.answers[0].who}")
+    say(f"Serve it:         salon serve {result.model}")

@@ -29,6 +29,11 @@ VERBS = {
     "compare": "judge_verbs:compare",
     "tune": "tune_verbs:tune",
     "list": "list_verbs:list_components",
+    "serve": "serve_verbs:serve",
+    "load": "serve_verbs:load",
+    "keys": "serve_verbs:keys",
+    "backup": "serve_verbs:backup",
+    "restore": "serve_verbs:restore",
 }
 """Verb to module and function; a module is imported only when one of its verbs is called, or for the help of all."""
 

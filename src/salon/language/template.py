@@ -18,6 +18,10 @@ PHRASES: dict[str, dict[str, str]] = {
         "popular": "Popular with everyone here",
         "recent": "Popular of late",
         "random": "Picked at random",
+        "similar": "Alike in content to what fits the history",
+        "new": "New here",
+        "promoted": "Chosen by the shop",
+        "explored": "Little is known of it yet",
         "profile": "Fits the profile given",
         "none": "Nothing in the history contributes",
         "and": " and ",
@@ -35,6 +39,10 @@ PHRASES: dict[str, dict[str, str]] = {
         "popular": "大家都喜欢",
         "recent": "近来大家都喜欢",
         "random": "随机挑选",
+        "similar": "内容与合意之物相似",
+        "new": "新品",
+        "promoted": "店家推荐",
+        "explored": "了解尚少，试一试",
         "profile": "符合所给的资料",
         "none": "历史记录没有贡献",
         "and": "和",
@@ -55,6 +63,10 @@ PHRASES: dict[str, dict[str, str]] = {
     },
 }
 """Language to phrase; the names of modalities are translated where a phrase exists."""
+
+
+SOURCES = ("popular", "recent", "random", "similar", "new", "promoted", "explored")
+"""Where items come from other than from a model; each has a phrase of its own."""
 
 
 def phrases(language: str) -> dict[str, str]:
@@ -97,11 +109,11 @@ def reason(because: Sequence[str], parts: Mapping[str, float], *, source: str = 
         because: Titles of the history items that contribute most, largest first.
         parts: Kind of information ("clicks", "text", "image", ...) to its part of the score;
             "profile" is told where no item of the history contributes.
-        source: Where the item comes from when not from the person's taste: "popular", "recent", "random".
+        source: Where the item comes from when not from the person's taste; see `SOURCES`.
         language: "en" or "zh".
     """
     words = phrases(language)
-    if source in ("popular", "recent", "random"):
+    if source in SOURCES:
         return words[source]
     if not because:
         return words["profile" if parts.get("profile", 0.0) > 0 else "none"]

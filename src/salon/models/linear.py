@@ -12,8 +12,9 @@ our own in its combination.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -39,7 +40,7 @@ from salon.models.linear_score import Scorer
 from salon.models.linear_search import search
 from salon.models.linear_size import Form, Size, choose_form
 from salon.models.linear_solve import DOUBLE, Grams, solve
-from salon.models.linear_statistics import Statistics, collect, latest
+from salon.models.linear_statistics import Statistics, collect, latest, with_empty
 from salon.models.linear_twins import Twins, find_twins
 from salon.types import FloatArray, IntArray
 
@@ -139,7 +140,7 @@ class Linear(Recommender):
         return Point(**self.point_)
 
     def _score(self, queries: Queries) -> FloatArray:
-        scores: FloatArray = self._scorer().scores(self._rows(queries))
+        scores: FloatArray = self.scorer.scores(self._rows(queries))
         return scores
 
     def _rows(self, queries: Queries) -> sparse.csr_array:
@@ -165,13 +166,21 @@ class Linear(Recommender):
             ordered=point.order > 0,
         )
 
+    def restore(self, state: Mapping[str, Any]) -> Self:
+        """Takes back what `state` gave."""
+        for made in ("scorer", "ledger"):
+            self.__dict__.pop(made, None)
+        return super().restore(state)
+
     @property
     def is_local(self) -> bool:
         """Whether the local form was fitted, so that `weights_` is sparse."""
         self.check_fitted()
         return bool(sparse.issparse(self.weights_))
 
-    def _scorer(self) -> Scorer:
+    @cached_property
+    def scorer(self) -> Scorer:
+        """What scoring needs, made once for what was learned."""
         warm = self.rows_[self.rows_ < self.n_items_]
         if self.is_local:
             own, norm, near, rho = self.twin_units_
@@ -201,16 +210,19 @@ class Linear(Recommender):
             DataError: A target has neither actions nor media.
         """
         self.check_fitted()
+        return self.ledger.contributions(queries, np.asarray(targets, np.int64))
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What splits scores, made once for what was learned."""
         media = Media.restored(vars(self))
         graphs = {}
         if self.graphs_ is not None:
             stacked, width = self.graphs_, len(self.rows_)
             graphs = {n: stacked[i * width : (i + 1) * width] for i, n in enumerate(media.names)}
         unit, order_unit = self.units_[:2]
-        scorer, stats = self._scorer(), self._statistics()
         kind: type[Ledger] = LocalLedger if self.is_local else Ledger
-        ledger = kind(scorer, stats, media, self.point, self.ridge_, unit, order_unit, graphs)
-        return ledger.contributions(queries, np.asarray(targets, np.int64))
+        return kind(self.scorer, self._statistics(), media, self.point, self.ridge_, unit, order_unit, graphs)
 
     def refit_with(self, changes: dict[str, float]) -> Self:
         """The same model with some settings replaced, such as {"media:text": 0.0}, from the same sums over people.
@@ -230,27 +242,52 @@ class Linear(Recommender):
             raise SettingError("Another user_exponent or order needs the histories.", hint="Call fit with that point.")
         return self._with(self._statistics(), Media.restored(vars(self)), point, self.n_items_)
 
-    def updated(self, *, added: Queries | None = None, removed: Queries | None = None) -> Self:
+    def updated(
+        self,
+        *,
+        added: Queries | None = None,
+        removed: Queries | None = None,
+        changed: tuple[IntArray, FeatureSet] | None = None,
+    ) -> Self:
         """The model after some whole histories came in and others were taken out; settings stay.
 
         The result equals, within rounding, the model that was fitted on the changed data with these settings. A changed
         history is its old form removed and its new form added.
 
+        Args:
+            added: Histories that come in.
+            removed: Histories that are taken out.
+            changed: Rows of items whose media changed, ascending, and their new vectors; centres stay as they are.
+
         Raises:
             SettingError: A removed history was never learned.
         """
-        point, stats = self.point, self._statistics()
+        stats, media = self._statistics(), Media.restored(vars(self))
         for queries, sign in ((added, 1.0), (removed, -1.0)):
             if queries is not None:
-                terms = collect(
-                    latest(queries, self.settings.max_history),
-                    self.n_items_,
-                    exponent=stats.exponent,
-                    reach=stats.reach,
-                    n_attributes=self.n_attributes_,
-                )
-                stats = stats.plus(terms, sign)
-        return self._with(stats, Media.restored(vars(self)), point, self.n_items_)
+                stats = stats.plus(self._collected(queries, stats), sign)
+        if changed is not None:
+            media = media.replaced(*changed)
+        return self._with(stats, media, self.point, self.n_items_)
+
+    def recounted(self, queries: Queries) -> Self:
+        """The model of these histories alone, with the same settings and items: sums without the rounding of updates.
+
+        Raises:
+            DataError: Nobody likes anything in them.
+        """
+        stats = self._collected(queries, self._statistics())
+        return self._with(stats, Media.restored(vars(self)), self.point, self.n_items_)
+
+    def _collected(self, queries: Queries, like: Statistics) -> Statistics:
+        """The sums over some histories, of the exponent, reach and size of others."""
+        return collect(
+            latest(queries, self.settings.max_history),
+            self.n_items_,
+            exponent=like.exponent,
+            reach=like.reach,
+            n_attributes=self.n_attributes_,
+        )
 
     def with_items(self, items: FeatureSet) -> Self:
         """The model with new items behind the old ones, recommended by their content twins; nothing is solved again.
@@ -262,14 +299,14 @@ class Linear(Recommender):
         self.check_fitted()
         media = Media.restored(vars(self)).joined(items)
         new = self.n_items_ + np.arange(items.n_items)
-        old, point, n_items = self._scorer(), self.point, self.n_items_ + items.n_items
+        old, point, n_items = self.scorer, self.point, self.n_items_ + items.n_items
         if isinstance(old, LocalScorer):
             known = Media.restored(vars(self))
             old = with_handed(old, self._statistics(), known, point, self._reach)
             added = local_twin_state(find_local_twins(media, point, new, old.twins))
         else:
             added = twin_state(find_twins(media, point, new, old.twins))
-        moved = [_inserted(m, self.n_items_, items.n_items) for m in (self.gram_, self.past_, self.follow_)]
+        moved = [with_empty(m, self.n_items_, items.n_items) for m in (self.gram_, self.past_, self.follow_)]
         state = {
             **self.state(),
             **media.state(),
@@ -343,15 +380,6 @@ def twin_state(twins: Twins) -> dict[str, Any]:
         "gain_": twins.gain,
         "twin_units_": [twins.own, twins.norm],
     }
-
-
-def _inserted(matrix: sparse.csr_array | None, at: int, count: int) -> sparse.csr_array | None:
-    """The matrix with `count` empty rows and columns put in before row and column `at`."""
-    if matrix is None:
-        return None
-    part, size = sparse.coo_array(matrix), matrix.shape[0] + count
-    rows, columns = (np.where(index < at, index, index + count) for index in (part.row, part.col))
-    return sparse.csr_array((part.data, (rows, columns)), shape=(size, size))
 
 
 def _with_answers(queries: Queries, validation: Holdout) -> Queries:

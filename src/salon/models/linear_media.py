@@ -93,6 +93,19 @@ class Media:
             rows[name] = np.concatenate([old, more])
         return Media(rows, self.centres, self.fingerprints)
 
+    def replaced(self, rows: IntArray, items: FeatureSet) -> Media:
+        """The media with other vectors for the items of `rows`; modalities that `items` lacks stay as they are.
+
+        Raises:
+            FingerprintError: A modality was made by another encoder.
+        """
+        found = dict(self.rows)
+        for name in [name for name in self.rows if name in items]:
+            self._check(name, items[name])
+            found[name] = found[name].copy()
+            found[name][rows] = centred_unit_rows(items[name].vectors, items[name].present, self.centres[name])
+        return Media(found, self.centres, self.fingerprints)
+
     def _check(self, name: str, features: Features) -> None:
         if (features.fingerprint, features.dim) != (self.fingerprints[name], len(self.centres[name])):
             raise FingerprintError(
@@ -118,7 +131,7 @@ class Media:
         rows = np.split(state["vectors_"], cuts, axis=1) if names else []
         centres = np.split(state["centres_"], cuts) if names else []
         return cls(
-            {name: np.ascontiguousarray(r) for name, r in zip(names, rows, strict=True)},
+            dict(zip(names, rows, strict=True)),  # views: a copy would cost as much memory again
             dict(zip(names, centres, strict=True)),
             {name: fingerprint for name, _, fingerprint in table},
         )

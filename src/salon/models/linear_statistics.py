@@ -55,11 +55,12 @@ class Statistics:
                 f"Item row {int(np.argmin(counts))} would have {counts.min():.0f} users.",
                 hint="Only a history that was learned can be taken out.",
             )
-        parts = {
-            name: _pruned(getattr(self, name) + sign * getattr(other, name), counts)
-            for name in ("gram", "past", "follow")
-            if getattr(self, name) is not None
-        }
+        emptied = ((counts == 0) & (self.counts > 0)).any()
+        parts = {}
+        for name in ("gram", "past", "follow"):
+            if getattr(self, name) is not None:
+                total = sparse.csr_array(getattr(self, name) + sign * getattr(other, name))
+                parts[name] = _pruned(total, counts) if emptied else total
         return replace(self, counts=counts, **parts)
 
     def minus(self, other: Statistics) -> Statistics:
@@ -73,6 +74,17 @@ def _pruned(matrix: sparse.csr_array, counts: FloatArray) -> sparse.csr_array:
     kept = sparse.csr_array(there @ matrix @ there)
     kept.eliminate_zeros()
     return kept
+
+
+def with_empty(matrix: sparse.csr_array | None, at: int, count: int) -> sparse.csr_array | None:
+    """The matrix with `count` empty rows and columns put in before row and column `at`."""
+    if matrix is None:
+        return None
+    size, ends, columns = matrix.shape[0] + count, matrix.indptr, matrix.indices
+    if at < matrix.shape[1]:
+        columns = np.where(columns < at, columns, columns + count).astype(columns.dtype)
+    ends = np.concatenate([ends[: at + 1], np.full(count, ends[at]), ends[at + 1 :]]).astype(ends.dtype)
+    return sparse.csr_array((matrix.data, columns, ends), shape=(size, size))
 
 
 def latest(queries: Queries, limit: int) -> Queries:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
+from urllib.parse import urlencode
 
 from salon.store.values import Page, StoredEvent, StoredItem, StoredUser, Version
 
@@ -176,6 +177,11 @@ class Job:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
+def media_address(item: str, field: str) -> str:
+    """From where a medium of an item is loaded."""
+    return f"/v1/media?{urlencode({'item': item, 'field': field})}"
+
+
 class Service(Protocol):
     """Everything that a tenant's server can do. Calls are synchronous and safe from several threads.
 
@@ -204,6 +210,9 @@ class Service(Protocol):
 
     def popular(self, ask: Ask) -> Reply:
         """What most people like, under the rules of `ask`."""
+
+    def newest(self, ask: Ask) -> Reply:
+        """What came last, under the rules of `ask`; the score is the time."""
 
     def search(self, query: Mapping[str, str | Path], ask: Ask, taste: float = 0.3) -> list[Found]:
         """What a text, a picture, a sound or a film finds, as `Pipeline.search`, under the rules of `ask`."""
