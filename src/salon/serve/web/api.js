@@ -13,6 +13,9 @@ export class Refusal extends Error {
   }
 }
 
+/** People who are listed; others are reached by their whole name. */
+const PEOPLE = 1000;
+
 const DROPPED = { status: 0, code: "offline" };
 
 async function call(method, path, body, signal) {
@@ -44,7 +47,8 @@ const post = (path, body = {}, signal = undefined) => call("POST", path, body, s
 const at = (path, id) => `${path}/${encodeURIComponent(id)}`;
 
 /** The address of a medium; `width` asks for a smaller picture. */
-export const medium = (address, width = 0) => (width ? `${address}${address.includes("?") ? "&" : "?"}width=${width}` : address);
+export const medium = (address, width = 0) =>
+  width ? `${address}${address.includes("?") ? "&" : "?"}width=${width}` : address;
 
 export const session = {
   now: () => get("v1/session"),
@@ -59,7 +63,7 @@ export const similar = (ask) => post("v1/similar", ask).then(read.answer);
 export const popular = (k) => get("v1/popular", { k }).then(read.answer);
 export const explain = (ask) => post("v1/explain", ask);
 export const item = (id) => get(at("v1/items", id)).then(read.thing);
-export const users = (q, n = 60) => get("v1/users", { q, n });
+export const users = () => get("v1/users", { n: PEOPLE });
 export const person = (user, k, language) => get("v1/people", { user, k, language }).then(read.person);
 
 /** Search by words, or by a file of the modality `kind`. */
@@ -100,7 +104,10 @@ const named = (path) => ({
   remove: (name) => call("DELETE", at(path, name)),
 });
 export const scenarios = named("v1/scenarios");
-export const experiments = { ...named("v1/experiments"), results: (name) => get("v1/experiment-results", { name }).then(read.results) };
+export const experiments = {
+  ...named("v1/experiments"),
+  results: (name) => get("v1/experiment-results", { name }).then(read.results),
+};
 export const keys = {
   all: () => get("v1/keys"),
   add: (name, scopes) => post("v1/keys", { name, scopes }),

@@ -12,7 +12,8 @@ export function readCatalogue(told) {
 
 const address = (place) => place.replace(/^\//, "");
 
-const media = (places) => Object.fromEntries(Object.entries(places ?? {}).map(([field, place]) => [field, address(place)]));
+const media = (places) =>
+  Object.fromEntries(Object.entries(places ?? {}).map(([field, place]) => [field, address(place)]));
 
 const because = ([id, title, share]) => ({ id, title: title || id, share });
 
@@ -25,7 +26,9 @@ export function thing(told) {
 
 export const answer = (told) => ({ ...told, items: told.items.map(thing) });
 
-export const found = (told) => ({ items: told.items.map(({ item, by }) => ({ ...thing(item), source: "search", by })) });
+export const found = (told) => ({
+  items: told.items.map(({ item, by }) => ({ ...thing(item), source: "search", by })),
+});
 
 export const person = (told) => ({
   user: told.user,
@@ -44,7 +47,12 @@ export function stats(told) {
   const first = Math.max(now - 59 * 60, Math.min(now - 60, ...events.keys(), ...answers.keys()));
   const minutes = [];
   for (let time = first; time <= now; time += 60) {
-    minutes.push({ time, events: events.get(time) ?? 0, answers: answers.get(time) ?? 0, clicks: clicks.get(time) ?? 0 });
+    minutes.push({
+      time,
+      events: events.get(time) ?? 0,
+      answers: answers.get(time) ?? 0,
+      clicks: clicks.get(time) ?? 0,
+    });
   }
   return { ...told, minutes };
 }
@@ -58,7 +66,10 @@ export function comparison({ report }) {
 /** What the variants of an experiment reached; the first is the control, which the others are held against. */
 export function results(told) {
   const variants = Object.keys(told.people).map((name) => ({
-    name, people: told.people[name], answers: told.answers[name], successes: told.success[name],
+    name,
+    people: told.people[name],
+    answers: told.answers[name],
+    successes: told.success[name],
     rate: told.answers[name] ? told.success[name] / told.answers[name] : null,
   }));
   return { ...told, variants, control: variants[0]?.name };

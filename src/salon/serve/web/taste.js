@@ -6,6 +6,12 @@ import { kept } from "./dom.js";
 
 const HISTORY = 40;
 
+/** Somebody of whom the service has not heard yet has no history. */
+function unknown(error) {
+  if (error.status !== 404) throw error;
+  return { history: [], fields: {} };
+}
+
 const visitor = () => `visitor-${crypto.randomUUID?.() ?? Math.random().toString(36).slice(2)}`;
 
 export const taste = {
@@ -29,7 +35,7 @@ export const taste = {
   /** Reads the history of a person; a visitor who has done nothing is not known to the service yet. */
   async read(language) {
     if (kept.get("person") !== this.id) return;
-    const { history, fields } = await api.person(this.id, 1, language);
+    const { history, fields } = await api.person(this.id, 1, language).catch(unknown);
     this.history = history.slice(0, HISTORY);
     this.fields = fields ?? {};
   },

@@ -31,7 +31,9 @@ const view = {
   },
 };
 
-knowThings((id) => taste.history.find((event) => event.id === id) ?? home?.forYou.things.find((thing) => thing.id === id));
+knowThings(
+  (id) => taste.history.find((event) => event.id === id) ?? home?.forYou.things.find((thing) => thing.id === id),
+);
 
 const ask = (more) => ({ user: taste.id, explained: true, language, fields: [...shop.fields.keys()], ...more });
 
@@ -44,7 +46,9 @@ async function say(thing, kind, card) {
     past();
     const changed = await refresh();
     const words = stored ? t(`told.${kind}`, { title: thing.title }) : t("told.back", { title: thing.title });
-    toast(changed ? `${words} ${t("told.new", { count: changed })}` : words, stored ? t("undo") : "", () => undo(stored));
+    toast(changed ? `${words} ${t("told.new", { count: changed })}` : words, stored ? t("undo") : "", () =>
+      undo(stored),
+    );
   } catch (error) {
     toast(put(h("span"), t("error.told"), " ", reason(error)).textContent);
   }
@@ -86,7 +90,10 @@ async function fillForYou(items) {
     return 0;
   }
   const changed = await forYou.show(items);
-  put(forYou.below, shown.answer.more !== false && h("button", { type: "button", class: "button", onclick: more }, t("row.more")));
+  put(
+    forYou.below,
+    shown.answer.more !== false && h("button", { type: "button", class: "button", onclick: more }, t("row.more")),
+  );
   return changed;
 }
 
@@ -114,12 +121,14 @@ function hero() {
   const known = taste.history.length > 0;
   const sources = shown.answer?.items.map((item) => item.source) ?? [];
   const fallback = sources.length > 0 && sources.every((source) => source === "popular");
-  const notes = fallback && !known ? [] : shown.answer?.notes ?? [];
-  put(home.hero,
+  const notes = fallback && !known ? [] : (shown.answer?.notes ?? []);
+  put(
+    home.hero,
     h("h1", {}, taste.isVisitor ? t("window.title") : [t("window.for"), t("space"), said(taste.id)]),
     h("p", {}, fallback && !known ? t("window.nobody") : taste.isVisitor ? t("window.visitor") : t("window.person")),
     notes.map((one) => h("div", { class: "notice" }, said(one))),
-    home.past);
+    home.past,
+  );
 }
 
 /** The things that one did something with, newest first. */
@@ -127,12 +136,31 @@ function past() {
   const seen = new Set();
   const latest = taste.history.filter((event) => !seen.has(event.id) && seen.add(event.id)).slice(0, PAST);
   home.past.hidden = !latest.length;
-  put(home.past, h("span", {}, t("window.past")), h("ol", { "aria-label": t("window.past"), tabindex: "0" }, latest.map((event) => {
-    const kind = taste.said(event.id) || event.kind;
-    return h("li", {},
-      h("a", { href: `#/thing/${encodeURIComponent(event.id)}`, title: `${named("kind", kind)}: ${event.title}`, "aria-label": `${event.title}, ${named("kind", kind)}` }, thumb(event)),
-      BADGE[kind] && h("span", { class: `badge ${kind}` }, icon(BADGE[kind])));
-  })));
+  put(
+    home.past,
+    h("span", {}, t("window.past")),
+    h(
+      "ol",
+      { "aria-label": t("window.past"), tabindex: "0" },
+      latest.map((event) => {
+        const kind = taste.said(event.id) || event.kind;
+        return h(
+          "li",
+          {},
+          h(
+            "a",
+            {
+              href: `#/thing/${encodeURIComponent(event.id)}`,
+              title: `${named("kind", kind)}: ${event.title}`,
+              "aria-label": `${event.title}, ${named("kind", kind)}`,
+            },
+            thumb(event),
+          ),
+          BADGE[kind] && h("span", { class: `badge ${kind}` }, icon(BADGE[kind])),
+        );
+      }),
+    ),
+  );
 }
 
 /** The rows below: what is like the last thing liked, and what everybody likes. */
@@ -185,7 +213,11 @@ async function start() {
 function me() {
   const button = document.querySelector(".me");
   button.hidden = false;
-  put(button, taste.isVisitor ? icon("person") : face(taste.id), taste.isVisitor ? h("span", {}, t("who.you")) : said(taste.id));
+  put(
+    button,
+    taste.isVisitor ? icon("person") : face(taste.id),
+    taste.isVisitor ? h("span", {}, t("who.you")) : said(taste.id),
+  );
   button.setAttribute("aria-label", `${t("who.title")} ${taste.isVisitor ? t("who.you") : taste.id}`);
   button.onclick = async () => {
     const chosen = await choosePerson();
@@ -230,7 +262,12 @@ async function route() {
   document.querySelectorAll("dialog.thing").forEach((dialog) => dialog.close());
   const mine = location.hash;
   await openThing(decodeURIComponent(id), view);
-  if (location.hash === mine) history.pushState(null, "", shown.results?.query.text ? `#/find/${encodeURIComponent(shown.results.query.text)}` : location.pathname);
+  if (location.hash === mine)
+    history.pushState(
+      null,
+      "",
+      shown.results?.query.text ? `#/find/${encodeURIComponent(shown.results.query.text)}` : location.pathname,
+    );
 }
 
 async function open() {
@@ -251,10 +288,15 @@ async function begin() {
     button.onclick = leave;
     await open();
   } catch (error) {
-    put(main, trouble(error, () => location.reload()));
+    put(
+      main,
+      trouble(error, () => location.reload()),
+    );
   }
 }
 
 addEventListener("hashchange", route);
-addEventListener("scroll", () => document.querySelector(".top").classList.toggle("moved", scrollY > 8), { passive: true });
+addEventListener("scroll", () => document.querySelector(".top").classList.toggle("moved", scrollY > 8), {
+  passive: true,
+});
 begin();
