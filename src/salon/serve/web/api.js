@@ -3,7 +3,7 @@
 import * as read from "./reading.js";
 
 /** What the server said against a call: words for people, and what they can do. */
-export class Refusal extends Error {
+class Refusal extends Error {
   constructor(status, problem) {
     super(problem.detail || problem.title || String(status));
     this.status = status;
@@ -34,6 +34,7 @@ async function call(method, path, body, signal) {
   }
   const text = await answer.text();
   const plain = text && answer.headers.get("content-type")?.includes("json") ? JSON.parse(text) : {};
+  if (answer.status === 401 && path !== "v1/session") location.reload(); // the sign-in has ended: the page asks again
   if (!answer.ok) throw new Refusal(answer.status, plain);
   return plain;
 }

@@ -6,8 +6,9 @@ import { icon } from "./icons.js";
 import { bar, facts, mediumOf, ordered, picture, titles } from "./pictures.js";
 import { explains } from "./reasons.js";
 
-export const SAYINGS = ["like", "dislike", "not_interested"];
-const SIGN = { like: "like", dislike: "dislike", not_interested: "hide" };
+/** What one may say of a thing, as events of these kinds, and the drawing of each. */
+export const SIGN = { like: "like", dislike: "dislike", not_interested: "hide" };
+export const SAYINGS = Object.keys(SIGN);
 
 const player = new Audio();
 let playing = null;

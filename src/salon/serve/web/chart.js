@@ -8,7 +8,7 @@ const frame = (width, height, label, ...parts) =>
 const text = (x, y, words, more = {}) => s("text", { x, y, ...more }, words);
 
 /** Round steps that divide 0..most into about `count`. */
-export function steps(most, count = 4) {
+function steps(most, count = 4) {
   if (!(most > 0)) return [0, 1];
   const raw = most / count;
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -85,7 +85,7 @@ export function intervals(rows, label, { width = 560, show = figures, zero = fal
 }
 
 /** Places of those that no other beats, by rising cost. */
-export function pareto(points) {
+function pareto(points) {
   const front = [];
   const order = [...points.keys()].sort((a, b) => points[a].x - points[b].x || points[b].y - points[a].y);
   for (const i of order) if (!front.length || points[i].y > points[front.at(-1)].y) front.push(i);

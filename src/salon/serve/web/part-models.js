@@ -5,7 +5,7 @@ import { intervals, scatter } from "./chart.js";
 import { h, put, said } from "./dom.js";
 import { ago, date, figures, named, t } from "./i18n.js";
 import { SERIES, button, head, load, panel, table, wide } from "./panels.js";
-import { nothing, sure, tellAloud, toast, reason } from "./shell.js";
+import { complain, nothing, sure, tellAloud, toast } from "./shell.js";
 
 const EVERY = 1500;
 const JOBS = 5;
@@ -239,7 +239,7 @@ export async function show(place, { signal }) {
       const live = what === "rollback" ? await api.models.rollback() : await api.models.activate(version.version);
       toast(t("models.nowLive", { version: live.version }));
     } catch (error) {
-      toast(put(h("span"), reason(error)).textContent);
+      complain(error);
     }
     draw();
   }
@@ -249,7 +249,7 @@ export async function show(place, { signal }) {
     try {
       await api.models.refit();
     } catch (error) {
-      toast(put(h("span"), reason(error)).textContent);
+      complain(error);
     }
     watch();
   }

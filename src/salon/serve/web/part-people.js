@@ -5,7 +5,7 @@ import { h, put, said } from "./dom.js";
 import { ago, date, language, named, t } from "./i18n.js";
 import { head, load, panel } from "./panels.js";
 import { bar, legend, thumb } from "./pictures.js";
-import { nothing, sure, toast, reason } from "./shell.js";
+import { complain, nothing, sure } from "./shell.js";
 
 const SHOWN = 12;
 
@@ -114,7 +114,7 @@ export async function show(place, { rest }) {
     try {
       await api.takeBack(one.event_id);
     } catch (error) {
-      toast(put(h("span"), reason(error)).textContent);
+      complain(error);
     }
     look(box.value.trim());
   }

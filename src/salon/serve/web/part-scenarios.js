@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { h, put, said } from "./dom.js";
 import { t } from "./i18n.js";
 import { NAME, button, edit, field, head, load, panel } from "./panels.js";
-import { nothing, reason, sure, toast } from "./shell.js";
+import { complain, nothing, sure } from "./shell.js";
 
 const WORDS = ["filter", "booster"];
 const NUMBERS = ["diversity", "exploration"];
@@ -63,7 +63,7 @@ export async function show(place) {
     try {
       await api.scenarios.remove(name);
     } catch (error) {
-      toast(put(h("span"), reason(error)).textContent);
+      complain(error);
     }
     draw();
   };

@@ -24,7 +24,11 @@ export function thing(told) {
   return { ...told, title: String(title), media: media(told.media), reason };
 }
 
-export const answer = (told) => ({ ...told, items: told.items.map(thing) });
+/** An answer, each thing of which knows the answer that it is from, so that events can name it. */
+export const answer = (told) => ({
+  ...told,
+  items: told.items.map((item) => ({ ...thing(item), answer: told.recommendation_id })),
+});
 
 export const found = (told) => ({
   items: told.items.map(({ item, by }) => ({ ...thing(item), source: "search", by })),

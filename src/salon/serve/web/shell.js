@@ -72,15 +72,17 @@ export function toast(words, action = "", run = null) {
 }
 
 /** What went wrong, in words and with what to do. */
-export function reason(error) {
+function reason(error) {
   const known = has(`error.${error.code}`) ? error.code : has(`error.${error.status}`) ? error.status : "";
   if (known === "") return [said(error.message), error.hint ? [" ", said(error.hint)] : null];
   return [t(`error.${known}`)];
 }
 
+/** The same in passing, for what was tried by a button. */
+export const complain = (error, before = "") => toast(put(h("span"), before, " ", reason(error)).textContent.trim());
+
 /** A box that says so, with a button that tries again. */
 export function trouble(error, again) {
-  if (error.status === 401) location.reload();
   return h(
     "div",
     { class: "state bad", role: "alert" },
@@ -186,7 +188,7 @@ function signIn(place) {
         { class: "field" },
         h("label", { for: "key" }, t("signin.key")),
         key,
-        h("small", {}, t("signin.hint"), " ", h("code", { translate: "no" }, "salon keys")), 
+        h("small", {}, t("signin.hint"), " ", h("code", { translate: "no" }, "salon keys")),
       ),
       problem,
       h("button", { class: "button main" }, t("signin.go")),

@@ -50,16 +50,16 @@ export const taste = {
   },
 
   /** Tells the service; says the same again to take it back. The event that was stored, or null. */
-  async say(thing, kind, recommendation) {
+  async say(thing, kind) {
     const before = this.history.find((event) => event.id === thing.id && SAYINGS.includes(event.kind));
     if (before) await this.takeBack(before);
     if (before?.kind === kind) return null;
-    return this.tell(thing, kind, recommendation);
+    return this.tell(thing, kind);
   },
 
-  async tell(thing, kind, recommendation) {
+  async tell(thing, kind) {
     const event = { user: this.id, item: thing.id, kind };
-    if (recommendation) event.recommendation_id = recommendation;
+    if (thing.answer) event.recommendation_id = thing.answer;
     const stored = { id: thing.id, title: thing.title, media: thing.media, kind, event_id: await api.tell(event) };
     this.history.unshift(stored);
     kept.set("person", this.id);

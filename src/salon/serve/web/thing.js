@@ -1,7 +1,7 @@
 // The view of one thing: large, with its fields, why it is recommended, and what is like it.
 
 import * as api from "./api.js";
-import { SAYINGS } from "./card.js";
+import { SAYINGS, SIGN } from "./card.js";
 import { h, put, said } from "./dom.js";
 import { language, named, number, percent, t } from "./i18n.js";
 import { icon } from "./icons.js";
@@ -11,7 +11,6 @@ import { Shelf } from "./shelf.js";
 import { nothing, showDialog, shutButton, trouble } from "./shell.js";
 import { taste } from "./taste.js";
 
-const SIGN = { like: "like", dislike: "dislike", not_interested: "hide" };
 const EVIDENCE = 6;
 const LIKE_IT = 12;
 

@@ -1,6 +1,7 @@
 // The window: rows of things that follow what one says to them.
 
 import * as api from "./api.js";
+import { SIGN } from "./card.js";
 import { choosePerson, face } from "./choosing.js";
 import { h, put, said } from "./dom.js";
 import { language, named, speak, t } from "./i18n.js";
@@ -10,14 +11,13 @@ import { shop } from "./reading.js";
 import { knowThings } from "./reasons.js";
 import { Results, searchForm } from "./searching.js";
 import { Shelf } from "./shelf.js";
-import { enter, languages, leave, reason, tellAloud, toast, trouble } from "./shell.js";
+import { complain, enter, languages, leave, tellAloud, toast, trouble } from "./shell.js";
 import { taste } from "./taste.js";
 import { openThing } from "./thing.js";
 
 const PAGE = 18;
 const ROW = 14;
 const PAST = 24;
-const BADGE = { like: "like", dislike: "dislike", not_interested: "hide" };
 
 const main = document.getElementById("main");
 const shown = { answer: null, count: PAGE, turn: 0, results: null };
@@ -27,7 +27,7 @@ const view = {
   said: (id) => taste.said(id),
   say: (thing, kind, card) => say(thing, kind, card),
   open: (thing) => {
-    taste.tell(thing, "click", shown.answer?.recommendation_id).then(past, () => null);
+    taste.tell(thing, "click").then(past, () => null);
   },
 };
 
@@ -41,16 +41,17 @@ const ask = (more) => ({ user: taste.id, explained: true, language, fields: [...
 async function say(thing, kind, card) {
   card?.classList.add("going");
   try {
-    const stored = await taste.say(thing, kind, shown.answer?.recommendation_id);
-    card?.mood();
+    const stored = await taste.say(thing, kind);
+    for (const one of document.querySelectorAll(".card:not(.ghost)")) one.mood();
     past();
     const changed = await refresh();
+    if (shown.results) await shown.results.look(shown.results.query);
     const words = stored ? t(`told.${kind}`, { title: thing.title }) : t("told.back", { title: thing.title });
     toast(changed ? `${words} ${t("told.new", { count: changed })}` : words, stored ? t("undo") : "", () =>
       undo(stored),
     );
   } catch (error) {
-    toast(put(h("span"), t("error.told"), " ", reason(error)).textContent);
+    complain(error, t("error.told"));
   }
   card?.classList.remove("going");
 }
@@ -62,7 +63,7 @@ async function undo(event) {
     await refresh();
     tellAloud(t("told.back", { title: event.title }));
   } catch (error) {
-    toast(put(h("span"), reason(error)).textContent);
+    complain(error);
   }
 }
 
@@ -112,7 +113,7 @@ async function more(event) {
     home.forYou.list.children[here.length]?.querySelector(".open").focus({ preventScroll: true });
   } catch (error) {
     button.removeAttribute("aria-busy");
-    toast(put(h("span"), reason(error)).textContent);
+    complain(error);
   }
 }
 
@@ -156,7 +157,7 @@ function past() {
             },
             thumb(event),
           ),
-          BADGE[kind] && h("span", { class: `badge ${kind}` }, icon(BADGE[kind])),
+          SIGN[kind] && h("span", { class: `badge ${kind}` }, icon(SIGN[kind])),
         );
       }),
     ),
@@ -273,6 +274,7 @@ async function route() {
 async function open() {
   put(main);
   await api.catalogue();
+  document.title = `${t("window.title")} · salon`;
   searchForm(document.querySelector(".searching"), find, toast);
   await start();
   await route();
