@@ -60,7 +60,7 @@ export const session = {
 export const catalogue = () => get("v1/catalogue").then(read.readCatalogue);
 export const recommend = (ask) => post("v1/recommend", ask).then(read.answer);
 export const nextPage = (id, k) => post("v1/recommend/next", { recommendation_id: id, k }).then(read.answer);
-export const similar = (ask) => post("v1/similar", ask).then(read.answer);
+export const similar = (ask) => post("v1/similar", ask).then(read.alike);
 export const popular = (k) => get("v1/popular", { k }).then(read.answer);
 export const explain = (ask) => post("v1/explain", ask);
 export const item = (id) => get(at("v1/items", id)).then(read.thing);

@@ -30,6 +30,12 @@ export const answer = (told) => ({
   items: told.items.map((item) => ({ ...thing(item), answer: told.recommendation_id })),
 });
 
+/** What is like one thing: found by likeness, whichever model measured it. */
+export function alike(told) {
+  const like = answer(told);
+  return { ...like, items: like.items.map((item) => ({ ...item, source: "similar" })) };
+}
+
 export const found = (told) => ({
   items: told.items.map(({ item, by }) => ({ ...thing(item), source: "search", by })),
 });
