@@ -1,72 +1,90 @@
-"""An app over a service in memory, with a key for each scope."""
+"""What the tests of the service share: tiny models saved once, and services over copies of them."""
 
+import shutil
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from fastapi.testclient import TestClient
-from serve_double import MemoryService, MemoryStore
 
-from salon.serve.app import create_app
-from salon.serve.keys import make_key
-from salon.serve.settings import ServeSettings
-from salon.serve.state import Tenant
-from salon.store.values import StoredItem
+from salon.pipeline import Pipeline
+from salon.serve.options import LiveOptions
+from salon.serve.service import LiveService
+from salon.serve.values import Ask, Reply
 
-SECRET = bytes(range(32))
+QUICK = LiveOptions(update_seconds=0.05, follow_seconds=0.05, judged_questions=5)
+LINEAR = 'name = "linear"\nsearch = false'
 
 
-@dataclass
-class Served:
-    """An app that runs, its services by tenant, and the text of a key by scope."""
-
-    client: TestClient
-    services: dict[str, MemoryService]
-    keys: dict[str, str]
-
-    @property
-    def service(self) -> MemoryService:
-        return self.services["default"]
-
-    def headers(self, scope: str = "admin") -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.keys[scope]}"}
+@pytest.fixture(scope="session")
+def shop_models(make_shop: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A tiny shop, and a saved model of each kind that the tests ask about; not to be written to."""
+    found = {}
+    for name, settings in (("linear", LINEAR), ("ease", 'name = "ease"')):
+        folder = tmp_path_factory.mktemp(f"shop-{name}")
+        Pipeline.read(make_shop(folder, model=settings)).fit().save(folder / "model")
+        found[name] = folder
+    return found
 
 
-def shop_items() -> list[StoredItem]:
-    kinds = ("lamp", "chair", "rug")
-    return [
-        StoredItem(f"a-{i}", {"title": f"A {c} {kinds[i % 3]}", "kind": kinds[i % 3], "colour": c}, created=1000.0 + i)
-        for i, c in enumerate(("red", "blue", "red", "green", "red", "blue", "green", "red", "blue", "red"))
-    ]
+@pytest.fixture
+def shop_folder(shop_models: dict[str, Path], tmp_path: Path) -> Path:
+    """A copy of the shop with a fitted linear model in `model`."""
+    return Path(shutil.copytree(shop_models["linear"], tmp_path / "shop"))
 
 
-@pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
-    """Makes running apps; all end with the module."""
-    clients = []
+@pytest.fixture
+def open_service() -> Iterator[Callable[..., LiveService]]:
+    """Starts services and closes those that are still open at the end."""
+    opened: list[LiveService] = []
 
-    def make(tenants: tuple[str, ...] = ("default",), **given: object) -> Served:
-        settings = ServeSettings(**given)
-        services = {name: MemoryService(tmp_path_factory.mktemp(name), MemoryStore()) for name in tenants}
-        keys = {}
-        for name, service in services.items():
-            service.put_items(shop_items())
-            for scope in ("read", "write", "admin"):
-                text, key = make_key(f"{scope} of {name}", [scope], tenant=name)
-                services["default"].store.keys.add(key)
-                keys[scope if name == "default" else f"{name}:{scope}"] = text
-        made = {name: Tenant.of(name, one, one.store, settings.limits) for name, one in services.items()}
-        client = TestClient(create_app(made, settings, SECRET), raise_server_exceptions=False)
-        client.__enter__()
-        clients.append(client)
-        return Served(client, services, keys)
+    def start(folder: Path, *, options: LiveOptions = QUICK, **more: object) -> LiveService:
+        service = LiveService(folder / "model", options=options, **more)  # type: ignore[arg-type]
+        service.start()
+        opened.append(service)
+        return service
 
-    yield make
-    for client in clients:
-        client.__exit__(None, None, None)
+    yield start
+    for service in opened:
+        if service.engine.main is not None and not service.keeper.ended:
+            service.close()
 
 
-@pytest.fixture(scope="module")
-def served(serving: Callable[..., Served]) -> Served:
-    """One app for a module."""
-    return serving()
+@pytest.fixture
+def service(open_service: Callable[..., LiveService], shop_folder: Path) -> LiveService:
+    """A started service over the linear model of the tiny shop."""
+    return open_service(shop_folder)
+
+
+def answered(service: LiveService, **ask: object) -> Reply:
+    """The reply to one question."""
+    (found,) = service.recommend([Ask(**ask)])  # type: ignore[arg-type]
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def ids(reply: Reply) -> list[str]:
+    """The items of a reply."""
+    return [one.id for one in reply.items]
+
+
+def until(holds: Callable[[], bool], seconds: float = 20.0) -> float:
+    """Seconds until something holds."""
+    start = time.monotonic()
+    while not holds():
+        assert time.monotonic() - start < seconds, "it never came to hold"
+        time.sleep(0.01)
+    return time.monotonic() - start
+
+
+@pytest.fixture
+def ask_service() -> Callable[..., Reply]:
+    """Asks one question of a service."""
+    return answered
+
+
+@pytest.fixture
+def wait_until() -> Callable[..., float]:
+    """Waits until something holds."""
+    return until

@@ -20,6 +20,8 @@ from salon.serve.logs import configure
 from salon.serve.settings import ServeSettings
 from salon.serve.tenants import first_key, open_tenants
 
+BACKLOG = 2048
+"""Connections that may wait to be taken."""
 SESSION_FILE = "session.key"
 """Beside the store: what signs the cookies of the pages."""
 
@@ -77,14 +79,16 @@ def _listen(host: str, port: int) -> socket.socket:
     Raises:
         SettingError: The address cannot be listened on.
     """
+    found: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.socket(family, kind, protocol)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
-        found.listen(2048)
-        found.set_inheritable(True)
+        found.listen(BACKLOG)
     except OSError as error:
+        if found is not None:
+            found.close()
         hint = "Choose another with --host and --port, or end the program that has it."
         raise SettingError(f"{host}:{port} cannot be listened on: {error.strerror}.", hint=hint) from None
     return found

@@ -12,8 +12,9 @@ our own in its combination.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -39,7 +40,7 @@ from salon.models.linear_score import Scorer
 from salon.models.linear_search import search
 from salon.models.linear_size import Form, Size, choose_form
 from salon.models.linear_solve import DOUBLE, Grams, solve
-from salon.models.linear_statistics import Statistics, collect, latest
+from salon.models.linear_statistics import Statistics, collect, latest, with_empty
 from salon.models.linear_twins import Twins, find_twins
 from salon.types import FloatArray, IntArray
 
@@ -139,7 +140,7 @@ class Linear(Recommender):
         return Point(**self.point_)
 
     def _score(self, queries: Queries) -> FloatArray:
-        scores: FloatArray = self._scorer().scores(self._rows(queries))
+        scores: FloatArray = self.scorer.scores(self._rows(queries))
         return scores
 
     def _rows(self, queries: Queries) -> sparse.csr_array:
@@ -165,13 +166,20 @@ class Linear(Recommender):
             ordered=point.order > 0,
         )
 
+    def restore(self, state: Mapping[str, Any]) -> Self:
+        """Takes back what `state` gave."""
+        self.__dict__.pop("scorer", None)
+        return super().restore(state)
+
     @property
     def is_local(self) -> bool:
         """Whether the local form was fitted, so that `weights_` is sparse."""
         self.check_fitted()
         return bool(sparse.issparse(self.weights_))
 
-    def _scorer(self) -> Scorer:
+    @cached_property
+    def scorer(self) -> Scorer:
+        """What scoring needs, made once for what was learned."""
         warm = self.rows_[self.rows_ < self.n_items_]
         if self.is_local:
             own, norm, near, rho = self.twin_units_
@@ -207,7 +215,7 @@ class Linear(Recommender):
             stacked, width = self.graphs_, len(self.rows_)
             graphs = {n: stacked[i * width : (i + 1) * width] for i, n in enumerate(media.names)}
         unit, order_unit = self.units_[:2]
-        scorer, stats = self._scorer(), self._statistics()
+        scorer, stats = self.scorer, self._statistics()
         kind: type[Ledger] = LocalLedger if self.is_local else Ledger
         ledger = kind(scorer, stats, media, self.point, self.ridge_, unit, order_unit, graphs)
         return ledger.contributions(queries, np.asarray(targets, np.int64))
@@ -287,14 +295,14 @@ class Linear(Recommender):
         self.check_fitted()
         media = Media.restored(vars(self)).joined(items)
         new = self.n_items_ + np.arange(items.n_items)
-        old, point, n_items = self._scorer(), self.point, self.n_items_ + items.n_items
+        old, point, n_items = self.scorer, self.point, self.n_items_ + items.n_items
         if isinstance(old, LocalScorer):
             known = Media.restored(vars(self))
             old = with_handed(old, self._statistics(), known, point, self._reach)
             added = local_twin_state(find_local_twins(media, point, new, old.twins))
         else:
             added = twin_state(find_twins(media, point, new, old.twins))
-        moved = [_inserted(m, self.n_items_, items.n_items) for m in (self.gram_, self.past_, self.follow_)]
+        moved = [with_empty(m, self.n_items_, items.n_items) for m in (self.gram_, self.past_, self.follow_)]
         state = {
             **self.state(),
             **media.state(),
@@ -368,15 +376,6 @@ def twin_state(twins: Twins) -> dict[str, Any]:
         "gain_": twins.gain,
         "twin_units_": [twins.own, twins.norm],
     }
-
-
-def _inserted(matrix: sparse.csr_array | None, at: int, count: int) -> sparse.csr_array | None:
-    """The matrix with `count` empty rows and columns put in before row and column `at`."""
-    if matrix is None:
-        return None
-    part, size = sparse.coo_array(matrix), matrix.shape[0] + count
-    rows, columns = (np.where(index < at, index, index + count) for index in (part.row, part.col))
-    return sparse.csr_array((part.data, (rows, columns)), shape=(size, size))
 
 
 def _with_answers(queries: Queries, validation: Holdout) -> Queries:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
@@ -20,34 +22,70 @@ class LocalScorer(Scorer):
     handed: sparse.csr_array
     twins: LocalTwins
 
+    @cached_property
+    def place(self) -> IntArray:
+        """(items + attributes,) int64 place of each row among those that took part, -1 for the others."""
+        found: IntArray = np.full(max(int(self.rows.max(initial=-1)) + 1, self.n_items), -1, np.int64)
+        found[self.rows] = np.arange(len(self.rows))
+        return found
+
+    @cached_property
+    def start(self) -> FloatArray:
+        """(items,) float32 scores before anything is added: 0 for touched items, -inf for the others."""
+        found = np.full(self.n_items, -np.inf, np.float32)
+        found[self.rows[: self.warm_count]] = 0.0
+        return found
+
     def folded(self, queries: sparse.csr_array) -> sparse.csr_array:
-        """As in `Scorer`; a catalogue without cold items is not copied for every request."""
-        if len(self.rows) < queries.shape[1]:
+        """As in `Scorer`; columns are not copied for histories of touched items alone."""
+        inside = queries.indices < len(self.place)
+        places = np.where(inside, self.place[np.where(inside, queries.indices, 0)], -1)
+        kept = places >= 0
+        if not kept.all() and len(self.twins.cold) and np.isin(queries.indices[~kept], self.twins.cold).any():
             return super().folded(queries)
-        return sparse.csr_array(queries @ sparse.diags_array(self.into), dtype=np.float32)
+        counts = np.add.reduceat(np.append(kept, False).astype(np.int64), queries.indptr[:-1])
+        counts[np.diff(queries.indptr) == 0] = 0
+        values = queries.data[kept] * self.into[places[kept]]
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        return sparse.csr_array((values, places[kept], indptr), (queries.shape[0], len(self.rows)), dtype=np.float32)
 
     def scores(self, queries: sparse.csr_array) -> FloatArray:
         """As in `Scorer`; a touched item that nothing in the history is a neighbour of scores 0."""
-        count, folded = self.warm_count, self.folded(queries)
-        scores = np.full((queries.shape[0], self.n_items), -np.inf, np.float32)
-        scores[:, self.rows[:count]] = 0.0
-        warm = sparse.coo_array(folded @ self.weights)
-        kept = warm.col < count
-        query, place = warm.row[kept], warm.col[kept]
-        scores[query, self.rows[place]] = warm.data[kept] * self.out[place]
+        folded = self.folded(queries)
+        scores = np.tile(self.start, (queries.shape[0], 1))
+        for query, (start, end) in enumerate(pairwise(folded.indptr.tolist())):
+            if start == end:
+                scores[query] = -np.inf
+                continue
+            entries = folded.indices[start:end], folded.data[start:end]
+            columns, total = spread(*entries, self.weights)
+            columns = columns[columns < self.warm_count]
+            scores[query, self.rows[columns]] = total[columns] * self.out[columns]
+            if len(self.twins.cold):
+                scores[query, self.twins.cold] = self._cold(*entries)
         if len(self.twins.cold):
-            scores[:, self.twins.cold] = self._cold(queries, folded)
-        scores[np.diff(folded.indptr) == 0] = -np.inf
+            self._without_own(queries, folded, scores)
         return scores
 
-    def _cold(self, queries: sparse.csr_array, folded: sparse.csr_array) -> FloatArray:
-        twins = self.twins
-        found: FloatArray = (self._passed(folded) @ twins.weights).toarray()
-        history = sparse.coo_array(queries[:, twins.cold])
-        if history.nnz:  # an item is not its own twin
-            found[history.row, history.col] -= history.data * self.own_scores(history.col)
-        found *= twins.gain
-        return found
+    def _cold(self, places: IntArray, values: FloatArray) -> FloatArray:
+        """(c,) float32 scores of the cold items for one folded history."""
+        twins, count = self.twins, self.warm_count
+        columns, total = spread(places, values, self.handed)
+        passed = total[:count]
+        warm = places < count
+        if twins.own:
+            np.add.at(passed, places[warm], twins.own * values[warm])
+            columns = np.concatenate([columns, places[warm]])
+        columns = np.unique(columns[columns < count])
+        _, found = spread(columns, passed[columns], twins.weights)
+        return np.asarray(found * twins.gain, np.float32)
+
+    def _without_own(self, queries: sparse.csr_array, folded: sparse.csr_array, scores: FloatArray) -> None:
+        """Takes off what cold items of a history say of themselves: an item is not its own twin."""
+        history = sparse.coo_array(queries[:, self.twins.cold]) if len(folded.data) else sparse.coo_array((0, 0))
+        if history.nnz:
+            own = history.data * self.own_scores(history.col) * self.twins.gain[history.col]
+            scores[history.row, self.twins.cold[history.col]] -= own
 
     def _passed(self, folded: sparse.csr_array) -> sparse.csr_array:
         """(n, t) sparse: what the touched items hand on, folded (handed + s I)."""
@@ -63,6 +101,22 @@ class LocalScorer(Scorer):
         passed = self._passed(sparse.csr_array(sparse.hstack([scaled, empty], format="csr", dtype=np.float32)))
         own: FloatArray = np.asarray(passed.multiply(columns).sum(axis=1), np.float32)
         return own
+
+
+def spread(rows: IntArray, values: FloatArray, matrix: sparse.csr_array) -> tuple[IntArray, FloatArray]:
+    """The sum of some rows of a sparse matrix, each times its value, without a matrix product's overhead.
+
+    Returns:
+        (m,) the columns that were met, some of them twice, and (columns,) float64 the sum.
+    """
+    starts = matrix.indptr[rows].astype(np.int64)
+    lengths = matrix.indptr[rows + 1] - starts
+    ends = np.cumsum(lengths)
+    flat = np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
+    columns = matrix.indices[flat]
+    weights = np.repeat(values, lengths) * matrix.data[flat]
+    total = np.bincount(columns, weights, minlength=matrix.shape[1])
+    return columns, np.asarray(total, np.float64)
 
 
 def mean_column_of(weights: sparse.csr_array) -> float:

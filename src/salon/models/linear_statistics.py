@@ -76,6 +76,15 @@ def _pruned(matrix: sparse.csr_array, counts: FloatArray) -> sparse.csr_array:
     return kept
 
 
+def with_empty(matrix: sparse.csr_array | None, at: int, count: int) -> sparse.csr_array | None:
+    """The matrix with `count` empty rows and columns put in before row and column `at`."""
+    if matrix is None:
+        return None
+    part, size = sparse.coo_array(matrix), matrix.shape[0] + count
+    rows, columns = (np.where(index < at, index, index + count) for index in (part.row, part.col))
+    return sparse.csr_array((part.data, (rows, columns)), shape=(size, size))
+
+
 def latest(queries: Queries, limit: int) -> Queries:
     """The queries with only the `limit` latest actions of every history."""
     kept = queries.recency_rank() < limit

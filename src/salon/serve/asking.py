@@ -7,8 +7,8 @@ import secrets
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,18 +31,32 @@ RECENT = 3
 MOST_SERVED = 10_000
 """Items that pages of one answer may show."""
 BLANK = Ask()
+REPEATED = [field.name for field in fields(Ask) if field.name not in ("k", "after", "logged")]
+"""Parts of a question that its next page asks again."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A question whose scores are on their way."""
+    """A question that only needs scores.
+
+    Attributes:
+        question: In rows.
+        place: What holds for the person.
+        notes: What the caller should know so far.
+        page: Ids that earlier pages showed.
+    """
 
     question: Question
     place: Place
     notes: tuple[str, ...]
-    scores: Future[FloatArray] | None
-    recent: Future[FloatArray] | None
     page: tuple[str, ...]
+
+
+class Scores(NamedTuple):
+    """(rows,) scores of the model, and of the latest likes alone; None where none are needed."""
+
+    own: Future[FloatArray] | None
+    recent: Future[FloatArray] | None
 
 
 class Asking:
@@ -54,14 +68,10 @@ class Asking:
     def recommend(self, asks: Sequence[Ask]) -> list[Reply | Exception]:
         """One reply per question, or the error of it."""
         engine, start = self.engine, time.perf_counter()
-        engine.batcher.announce(len(asks))
-        ready: list[Ready | SalonError] = []
-        try:
-            engine.catch_up()
-            ready += [self._try(ask) for ask in asks]
-        finally:
-            engine.batcher.announce(-len(asks))
-        found: list[Reply | Exception] = [one if isinstance(one, SalonError) else self._answer(one) for one in ready]
+        engine.catch_up()
+        ready = [self._try(ask) for ask in asks]
+        scores = iter(self.scored([one for one in ready if isinstance(one, Ready)]))
+        found = [self._answer(one, next(scores)) if isinstance(one, Ready) else one for one in ready]
         engine.tally.took("recommend", time.perf_counter() - start)
         return found
 
@@ -72,7 +82,8 @@ class Asking:
             SalonError: The question cannot be answered.
         """
         self.engine.catch_up()
-        found = self._answer(self.prepare(ask, item=item, popular=popular))
+        ready = self.prepare(ask, item=item, popular=popular)
+        found = self._answer(ready, *self.scored([ready]))
         if isinstance(found, Exception):
             raise found
         return found
@@ -111,8 +122,7 @@ class Asking:
                 notes = (*notes, *more)
             before = live.catalogue.index(page)
             question = Question(ask, live, place.settings, person, found, before[before >= 0], now, popular)
-        scores, recent = self._submit(question)
-        return Ready(question, place, notes, scores, recent, page)
+        return Ready(question, place, notes, page)
 
     def _live(self, place: Place) -> tuple[Live, tuple[str, ...]]:
         """The snapshot that answers: that of the variant's version where it is in use, else the live one."""
@@ -140,26 +150,30 @@ class Asking:
             ask = replace(again, k=ask.k, after=ask.after, logged=ask.logged)
         return ask, shown
 
-    def _submit(self, question: Question) -> tuple[Future[FloatArray] | None, Future[FloatArray] | None]:
+    def scored(self, ready: Sequence[Ready]) -> list[Scores]:
+        """The scores for some questions, in common batches with those that others ask meanwhile."""
+        with self.engine.tally.timed("score"):
+            found = [self._submit(one.question) for one in ready]
+            self.engine.batcher.lead([future for both in found for future in both if future is not None])
+        return found
+
+    def _submit(self, question: Question) -> Scores:
         if question.popular:
-            return None, None
-        query, live = question.asked.query, question.live
-        tasks = [query]
-        if question.settings.sources.get("similar"):
-            tasks.append(latest_likes(query))
-        futures = self.engine.batcher.submit((live, query.ordered), tasks)
-        return futures[0], futures[1] if len(futures) > 1 else None
+            return Scores(None, None)
+        query = question.asked.query
+        tasks = [query, latest_likes(query)] if question.settings.sources.get("similar") else [query]
+        futures = self.engine.batcher.submit((question.live, query.ordered), tasks)
+        return Scores(futures[0], futures[1] if len(futures) > 1 else None)
 
     # -- after scoring -----------------------------------------------------------------------------------------------
 
-    def _answer(self, ready: Ready) -> Reply | Exception:
+    def _answer(self, ready: Ready, known: Scores) -> Reply | Exception:
         tally, question = self.engine.tally, ready.question
         name = secrets.token_hex(16)
         try:
-            with tally.timed("score"):
-                nothing = np.full(len(question.live.catalogue), -np.inf, np.float32)
-                scores = nothing if ready.scores is None else ready.scores.result()
-                recent = None if ready.recent is None else ready.recent.result()
+            rows = len(question.live.catalogue)
+            scores = np.full(rows, -np.inf, np.float32) if known.own is None else known.own.result()
+            recent = None if known.recent is None else known.recent.result()
             with tally.timed("list"):
                 reader = Reader(question, self.engine.expressions)
                 found = listed(question, scores, recent, reader, self._policy(ready, scores), _rng(question, name))
@@ -238,12 +252,12 @@ def latest_likes(query: Queries) -> Queries:
 
 def plain_ask(ask: Ask) -> dict[str, Any]:
     """What of a question is not as usual, as plain data, so that a next page can ask again."""
-    given = asdict(ask)
-    return {
-        field.name: list(value) if isinstance(value := given[field.name], tuple) else value
-        for field in fields(Ask)
-        if field.name not in ("k", "after", "logged") and given[field.name] != getattr(BLANK, field.name)
-    }
+    found: dict[str, Any] = {}
+    for name in REPEATED:
+        value = getattr(ask, name)
+        if value != getattr(BLANK, name):
+            found[name] = list(value) if isinstance(value, tuple) else value
+    return found
 
 
 def ask_of(plain: dict[str, Any]) -> Ask:

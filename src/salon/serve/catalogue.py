@@ -81,9 +81,13 @@ class Catalogue:
         fields = self.items[row].fields
         return {
             name: path
-            for name, modality in self.declared.items()
-            if modality.is_media and (path := plain(modality, fields.get(name))) and modality.is_path(path)
+            for name, modality in self._media
+            if name in fields and (path := plain(modality, fields[name])) and modality.is_path(path)
         }
+
+    @cached_property
+    def _media(self) -> list[tuple[str, Modality]]:
+        return [(name, modality) for name, modality in self.declared.items() if modality.is_media]
 
     # -- changes -----------------------------------------------------------------------------------------------------
 

@@ -102,16 +102,13 @@ class Engine:
         self.explorers = Explorers(self.store)
         self.writer = EventWriter(self.store)
         self.exposures = ExposureLog(self.store, self.options.exposures, self.note)
-        self.batcher: Batcher[Queries, FloatArray] = Batcher(
-            _scored, most=self.options.batch, wait=self.options.wait_ms / 1000, name="salon-scores"
-        )
+        self.batcher: Batcher[tuple[Live, bool], Queries, FloatArray] = Batcher(_scored, most=self.options.batch)
         self.places.read()
         self.position = self.store.revision()
         self.main = self.load(version, pipeline)
 
     def close(self) -> None:
         """Writes what waits and closes the store."""
-        self.batcher.close()
         self.writer.close()
         try:
             self.exposures.close()

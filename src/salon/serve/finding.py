@@ -16,7 +16,8 @@ from salon.errors import ArtifactError, DataError, UnknownIdError
 from salon.explain import explain
 from salon.language.template import reason
 from salon.pipeline_answers import as_plain, explanation
-from salon.pipeline_rank import POPULAR, known
+from salon.pipeline_rank import POPULAR
+from salon.pipeline_rank import known as knows
 from salon.pipeline_search import matches
 from salon.serve.answers import media_of, one, served
 from salon.serve.asking import Asking
@@ -52,8 +53,9 @@ def search(asking: Asking, query: Mapping[str, str | Path], ask: Ask, taste: flo
     rows = live.features.n_items
     mask = allowed(question, Reader(question, asking.engine.expressions))[:rows]
     scores: FloatArray | None = None
-    if somebody and ready.scores is not None and len(question.asked.query.items):
-        scores = ready.scores.result()[:rows]
+    if somebody and len(question.asked.query.items):
+        (known,) = asking.scored([ready])
+        scores = None if known.own is None else known.own.result()[:rows]
     found = matches(searcher, query, live.catalogue, ask.k, scores, taste, mask)
     return [
         Found(one(live, live.catalogue.rows[match.id], match.score, "search", ask), match.by)
@@ -88,7 +90,7 @@ def explained(asking: Asking, ask: Ask, item: str) -> Mapping[str, Any]:
     if row < 0:
         raise UnknownIdError(f"There is no item {item!r}.", hint="Check the item id.")
     query = within(question.asked.query, live.model.n_items_)
-    if row < live.model.n_items_ and known(live.model, query)[0] and np.isfinite(live.model.score(query)[0, row]):
+    if row < live.model.n_items_ and knows(live.model, query)[0] and np.isfinite(live.model.score(query)[0, row]):
         (evidence,) = explain(live.model, query, np.array([row]))
         told = explanation(evidence, live.catalogue, source=live.name, language=ask.language)
         return dict(as_plain(told))

@@ -40,6 +40,11 @@ class Keeper:
         self._end = Event()
         self._threads: list[Thread] = []
 
+    @property
+    def ended(self) -> bool:
+        """Whether it was closed."""
+        return self._end.is_set()
+
     def start(self) -> None:
         """Starts everything."""
         self._loop("salon-encode", self._encode, engine_wakes=True)

@@ -108,7 +108,7 @@ class Live:
             Items(data.items.ids, {column.name: column for column in data.items.of(Modality.VECTOR)}),
         )
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The short name of the model."""
         return name_of("model", type(self.model))

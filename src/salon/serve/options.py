@@ -16,8 +16,6 @@ class LiveOptions(Settings):
     """Latest events of a person that are read."""
     batch: int = Field(64, ge=1, le=4096)
     """Questions that are scored at once, at most."""
-    wait_ms: float = Field(2.0, ge=0, le=1000)
-    """How long a question may wait for others while more are on their way."""
     exposures: int = Field(10_000, ge=1)
     """Answers kept in memory, for the next page and until they are written."""
     update_seconds: float = Field(2.0, gt=0)

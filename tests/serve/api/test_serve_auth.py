@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from fastapi.testclient import TestClient
+from serve_double import SECRET, Running
 
-from conftest import SECRET, Served
 from salon.errors import AuthError, SettingError
 from salon.serve.keys import Keyring, Sessions, allows, make_key, session_secret
 from salon.serve.logs import JsonFormatter, hide
@@ -19,12 +19,12 @@ ORIGIN = {"Origin": "http://testserver"}
 
 
 @pytest.fixture(scope="module")
-def two(serving: Callable[..., Served]) -> Served:
+def two(serving: Callable[..., Running]) -> Running:
     return serving(("default", "other"))
 
 
 @pytest.fixture
-def page(two: Served) -> Iterator[TestClient]:
+def page(two: Running) -> Iterator[TestClient]:
     """A browser of its own, which is signed in."""
     two.client.cookies.clear()
     assert two.client.post("/v1/session", json={"key": two.keys["admin"]}).status_code == 200
@@ -92,14 +92,14 @@ def test_a_keyring_forgets_the_least_used_key() -> None:
 @pytest.mark.parametrize(
     "bad", ["", "x", "salon_", "salon_a_b", "salon__x", "Basic x", "salon_" + "x" * 300, "salon_é_é"]
 )
-def test_what_is_no_key_opens_nothing(two: Served, bad: str) -> None:
+def test_what_is_no_key_opens_nothing(two: Running, bad: str) -> None:
     answer = two.client.get("/v1/items", headers={"X-API-Key": bad.encode()})
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")
     assert answer.json()["code"] == "auth"
 
 
-def test_a_key_with_one_letter_changed_opens_nothing(two: Served) -> None:
+def test_a_key_with_one_letter_changed_opens_nothing(two: Running) -> None:
     text = two.keys["admin"]
     other = text[:-1] + ("A" if text[-1] != "A" else "B")
     assert two.client.get("/v1/items", headers={"X-API-Key": other}).status_code == 401
@@ -107,7 +107,7 @@ def test_a_key_with_one_letter_changed_opens_nothing(two: Served) -> None:
     assert two.client.get("/v1/items", headers={"Authorization": f"bearer {text}"}).status_code == 200
 
 
-def test_every_call_that_is_declared_to_need_a_key_needs_one(two: Served) -> None:
+def test_every_call_that_is_declared_to_need_a_key_needs_one(two: Running) -> None:
     tried = 0
     for path, methods in two.client.get("/openapi.json").json()["paths"].items():
         for method, call in methods.items():
@@ -123,7 +123,7 @@ READS_BY_POST = ("/v1/recommend", "/v1/similar", "/v1/rank", "/v1/search", "/v1/
 FOR_ADMINS = ("/v1/keys", "/v1/audit", "/v1/models", "/v1/scenarios", "/v1/experiments")
 
 
-def test_a_reader_writes_nothing_and_a_writer_keeps_no_shop(two: Served) -> None:
+def test_a_reader_writes_nothing_and_a_writer_keeps_no_shop(two: Running) -> None:
     for path, methods in two.client.get("/openapi.json").json()["paths"].items():
         for method, call in methods.items():
             if not call.get("security") or path == "/v1/session":
@@ -139,7 +139,7 @@ def test_a_reader_writes_nothing_and_a_writer_keeps_no_shop(two: Served) -> None
             assert (by_writer == 403) == owner, (method, path, by_writer)
 
 
-def test_keys_are_made_listed_and_revoked_by_the_owner(two: Served) -> None:
+def test_keys_are_made_listed_and_revoked_by_the_owner(two: Running) -> None:
     made = two.client.post("/v1/keys", json={"name": "till", "scopes": ["write"]}, headers=two.headers()).json()
     mine = {"Authorization": f"Bearer {made['key']}"}
     assert two.client.get("/v1/session", headers=mine).json()["scopes"] == ["write"]
@@ -154,7 +154,7 @@ def test_keys_are_made_listed_and_revoked_by_the_owner(two: Served) -> None:
 # -- tenants -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_key_opens_the_shop_of_its_tenant_alone(two: Served) -> None:
+def test_a_key_opens_the_shop_of_its_tenant_alone(two: Running) -> None:
     there = two.headers("other:admin")
     two.client.put("/v1/items/only-there", json={}, headers=there)
     assert two.client.get("/v1/items/only-there", headers=there).status_code == 200
@@ -166,7 +166,7 @@ def test_a_key_opens_the_shop_of_its_tenant_alone(two: Served) -> None:
     assert two.client.get("/v1/session", headers=two.headers("read")).status_code == 200
 
 
-def test_the_numbers_of_a_tenant_are_its_own(two: Served) -> None:
+def test_the_numbers_of_a_tenant_are_its_own(two: Running) -> None:
     two.client.get("/v1/people?user=x", headers=two.headers("other:read"))
     text = two.client.get("/metrics", headers=two.headers("read")).text
     assert not [line for line in text.splitlines() if '="other"' in line]
@@ -175,7 +175,7 @@ def test_the_numbers_of_a_tenant_are_its_own(two: Served) -> None:
     assert mine in two.client.get("/metrics", headers=two.headers("other:read")).text
 
 
-def test_a_key_of_a_tenant_that_is_not_served_is_told_so(two: Served) -> None:
+def test_a_key_of_a_tenant_that_is_not_served_is_told_so(two: Running) -> None:
     text, key = make_key("left over", ["read"], tenant="gone")
     two.service.store.keys.add(key)
     assert two.client.get("/v1/items", headers={"X-API-Key": text}).status_code == 403
@@ -184,7 +184,7 @@ def test_a_key_of_a_tenant_that_is_not_served_is_told_so(two: Served) -> None:
 # -- sign-ins ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_cookie_of_a_sign_in_is_out_of_reach_for_scripts_and_other_sites(two: Served) -> None:
+def test_the_cookie_of_a_sign_in_is_out_of_reach_for_scripts_and_other_sites(two: Running) -> None:
     answer = two.client.post("/v1/session", json={"key": two.keys["read"]})
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
@@ -195,7 +195,7 @@ def test_the_cookie_of_a_sign_in_is_out_of_reach_for_scripts_and_other_sites(two
     two.client.cookies.clear()
 
 
-def test_the_cookie_is_secure_where_the_server_speaks_https(serving: Callable[..., Served]) -> None:
+def test_the_cookie_is_secure_where_the_server_speaks_https(serving: Callable[..., Running]) -> None:
     behind = serving(behind_tls=True)
     answer = behind.client.post("/v1/session", json={"key": behind.keys["read"]})
     assert "Secure" in answer.headers["set-cookie"]
@@ -230,7 +230,7 @@ def test_signing_out_ends_the_sign_in(page: TestClient) -> None:
     assert page.get("/v1/session").status_code == 401
 
 
-def test_a_sign_in_ends_with_its_key(two: Served) -> None:
+def test_a_sign_in_ends_with_its_key(two: Running) -> None:
     made = two.client.post("/v1/keys", json={"name": "x", "scopes": ["read"]}, headers=two.headers()).json()
     two.client.post("/v1/session", json={"key": made["key"]})
     assert two.client.get("/v1/session").status_code == 200
@@ -270,7 +270,7 @@ def test_the_secret_of_sign_ins_is_made_once_and_for_its_owner_alone(tmp_path) -
 # -- browsers ----------------------------------------------------------------------------------------------------------
 
 
-def test_every_answer_has_the_headers_that_browsers_need(two: Served) -> None:
+def test_every_answer_has_the_headers_that_browsers_need(two: Running) -> None:
     for path in ("/v1/items", "/nothing", "/health/live", "/api/items"):
         headers = two.client.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
@@ -280,7 +280,7 @@ def test_every_answer_has_the_headers_that_browsers_need(two: Served) -> None:
         assert headers["x-request-id"]
 
 
-def test_other_origins_are_let_in_only_where_they_are_named(two: Served, serving: Callable[..., Served]) -> None:
+def test_other_origins_are_let_in_only_where_they_are_named(two: Running, serving: Callable[..., Running]) -> None:
     asks = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
     assert "access-control-allow-origin" not in two.client.options("/v1/recommend", headers=asks).headers
     named = serving(cors=("https://shop.example",))
@@ -295,7 +295,7 @@ def test_other_origins_are_let_in_only_where_they_are_named(two: Served, serving
 # -- secrets -----------------------------------------------------------------------------------------------------------
 
 
-def test_no_log_line_and_no_error_holds_a_key(two: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_log_line_and_no_error_holds_a_key(two: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())

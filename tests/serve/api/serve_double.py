@@ -15,6 +15,32 @@ from salon.media.image import decode_image
 from salon.serve.values import Ask, Found, Job, Reason, Receipt, Reply, Served
 from salon.store.values import AuditEntry, Page, StoredEvent, StoredItem, StoredKey, StoredReply, StoredUser, Version
 
+SECRET = bytes(range(32))
+
+
+@dataclass
+class Running:
+    """An app that runs, its services by tenant, and the text of a key by scope."""
+
+    client: Any
+    services: dict[str, MemoryService]
+    keys: dict[str, str]
+
+    @property
+    def service(self) -> MemoryService:
+        return self.services["default"]
+
+    def headers(self, scope: str = "admin") -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.keys[scope]}"}
+
+
+def shop_items() -> list[StoredItem]:
+    kinds = ("lamp", "chair", "rug")
+    return [
+        StoredItem(f"a-{i}", {"title": f"A {c} {kinds[i % 3]}", "kind": kinds[i % 3], "colour": c}, created=1000.0 + i)
+        for i, c in enumerate(("red", "blue", "red", "green", "red", "blue", "green", "red", "blue", "red"))
+    ]
+
 
 @dataclass
 class Table:

@@ -8,8 +8,7 @@ from urllib.parse import quote
 
 import pytest
 from httpx2 import Response
-
-from conftest import Served
+from serve_double import Running
 
 ODD_IDS = [
     "a/b/c",
@@ -31,7 +30,7 @@ Call = Callable[..., Response]
 
 
 @pytest.fixture
-def call(served: Served) -> Call:
+def call(served: Running) -> Call:
     def make(method: str, path: str, headers: dict[str, str] | None = None, **given: Any) -> Response:
         return served.client.request(method, path, headers=served.headers() | (headers or {}), **given)
 
@@ -291,7 +290,7 @@ def test_what_is_known_of_the_shop_is_told(call: Call, what: str) -> None:
     assert isinstance(answer.json(), dict)
 
 
-def test_what_changes_the_shop_is_in_the_audit_log(call: Call, served: Served) -> None:
+def test_what_changes_the_shop_is_in_the_audit_log(call: Call, served: Running) -> None:
     call("PUT", "/v1/scenarios/audited", json={"diversity": 0.5})
     entry = call("GET", "/v1/audit", params={"n": 1}).json()
     assert entry["entries"][0]["action"] == "put scenario"
@@ -305,7 +304,7 @@ def test_what_changes_the_shop_is_in_the_audit_log(call: Call, served: Served) -
 # -- probes ------------------------------------------------------------------------------------------------------------
 
 
-def test_probes_need_no_key(served: Served) -> None:
+def test_probes_need_no_key(served: Running) -> None:
     assert served.client.get("/health/live").json() == {"live": True}
     assert served.client.get("/health/ready").json()["ready"] is True
     served.service.is_ready = False
@@ -318,7 +317,7 @@ def test_probes_need_no_key(served: Served) -> None:
         served.service.is_ready = True
 
 
-def test_a_bug_is_told_without_its_insides(call: Call, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_told_without_its_insides(call: Call, served: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails() -> None:
         raise RuntimeError("the inside of a bug")
 
@@ -336,7 +335,7 @@ def test_a_request_keeps_the_id_that_it_was_given(call: Call) -> None:
     assert re.fullmatch("[0-9a-f]{16}", made)
 
 
-def test_the_description_has_an_example_or_a_sentence_for_every_call(served: Served) -> None:
+def test_the_description_has_an_example_or_a_sentence_for_every_call(served: Running) -> None:
     schema = served.client.get("/openapi.json").json()
     calls = [call for path in schema["paths"].values() for call in path.values()]
     assert len(calls) > 80

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from serve_double import Running
 
-from conftest import Served
 from salon.errors import RateError
 from salon.serve.limits import MOST_BUCKETS, Buckets
 
@@ -44,7 +44,7 @@ def test_buckets_take_bounded_memory() -> None:
     assert len(buckets) == MOST_BUCKETS
 
 
-def test_a_key_that_calls_too_often_is_told_when_to_come_back(serving: Callable[..., Served]) -> None:
+def test_a_key_that_calls_too_often_is_told_when_to_come_back(serving: Callable[..., Running]) -> None:
     slow = serving(limits={"rate": 0.5, "burst": 3})
     answers = [slow.client.get("/v1/session", headers=slow.headers()) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
@@ -54,7 +54,7 @@ def test_a_key_that_calls_too_often_is_told_when_to_come_back(serving: Callable[
     assert slow.client.get("/health/live").status_code == 200
 
 
-def test_an_address_that_tries_keys_is_slowed_down(serving: Callable[..., Served]) -> None:
+def test_an_address_that_tries_keys_is_slowed_down(serving: Callable[..., Running]) -> None:
     slow = serving(limits={"rate": 0.5, "burst": 3})
     statuses = [slow.client.get("/v1/items", headers={"X-API-Key": f"salon_{i}_x"}).status_code for i in range(5)]
     assert statuses == [401, 401, 401, 429, 429]
@@ -63,13 +63,13 @@ def test_an_address_that_tries_keys_is_slowed_down(serving: Callable[..., Served
 
 
 @pytest.fixture(scope="module")
-def small(serving: Callable[..., Served]) -> Served:
+def small(serving: Callable[..., Running]) -> Running:
     limits = {"body_bytes": 2000, "media_bytes": 5000, "batch": 3, "asks": 2, "k": 20, "page": 5, "ids": 4}
     return serving(limits=limits)
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_body_that_is_too_large_is_refused_while_it_arrives(small: Served, declared: bool) -> None:
+def test_a_body_that_is_too_large_is_refused_while_it_arrives(small: Running, declared: bool) -> None:
     sent = 0
 
     def pieces():
@@ -86,7 +86,7 @@ def test_a_body_that_is_too_large_is_refused_while_it_arrives(small: Served, dec
     assert "2,000" in answer.json()["detail"]
 
 
-def test_a_medium_that_is_too_large_is_refused(small: Served) -> None:
+def test_a_medium_that_is_too_large_is_refused(small: Running) -> None:
     for path in ("/v1/media?item=a-1&field=photo", "/v1/search"):
         method = "PUT" if "media" in path else "POST"
         name = "file" if "media" in path else "image"
@@ -111,14 +111,14 @@ def test_a_medium_that_is_too_large_is_refused(small: Served) -> None:
         ("GET", "/api/latest?n=15&offset=10", None),
     ],
 )
-def test_more_than_one_call_may_ask_for_is_refused(small: Served, method: str, path: str, body: object) -> None:
+def test_more_than_one_call_may_ask_for_is_refused(small: Running, method: str, path: str, body: object) -> None:
     answer = small.client.request(method, path, json=body, headers=small.headers())
     assert answer.status_code == 400, answer.text
     assert "t most" in answer.text
 
 
 def test_a_full_queue_is_told_and_empties_again(
-    serving: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+    serving: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = serving(limits={"threads": 1, "waiting": 1})
     gate, inside = threading.Event(), threading.Event()
