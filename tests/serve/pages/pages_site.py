@@ -43,3 +43,40 @@ class Visit:
         self.page.goto(self.site.address + path)
         self.page.wait_for_load_state("networkidle")
         return self.page
+
+    def mark_words(self) -> None:
+        """Puts ⟦⟧ around everything that the messages, or the browser's own dates and lists, say."""
+        self.page.route("**/messages.*.json", _marked)
+        self.page.add_init_script(MARK_DATES)
+
+    def words_of_its_own(self) -> list[str]:
+        """Texts that are neither from the messages, nor numbers, nor said by the shop."""
+        found: list[str] = self.page.evaluate(UNMARKED)
+        return found
+
+
+def _marked(route: Any) -> None:
+    answer = route.fetch()
+    signs = ("space", "comma", "quoted")
+    words = {key: text if key in signs else f"⟦{text}⟧" for key, text in answer.json().items()}
+    route.fulfill(response=answer, json=words)
+
+
+MARK_DATES = """for (const kind of [Intl.RelativeTimeFormat, Intl.DateTimeFormat, Intl.ListFormat]) {
+    const own = Object.getOwnPropertyDescriptor(kind.prototype, "format");
+    const mark = words => `⟦${words}⟧`;
+    Object.defineProperty(kind.prototype, "format", own.get
+        ? { get() { const format = own.get.call(this); return time => mark(format(time)); } }
+        : { value(...given) { return mark(own.value.apply(this, given)); } });
+}"""
+UNMARKED = """() => {
+    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (walk.nextNode()) {
+        const { parentElement: parent, data } = walk.currentNode;
+        let ours = data;
+        while (/⟦[^⟦⟧]*⟧/.test(ours)) ours = ours.replace(/⟦[^⟦⟧]*⟧/g, "");
+        if (!parent.closest("[translate=no], script, style") && /\\p{L}/u.test(ours)) found.push(data);
+    }
+    return found;
+}"""

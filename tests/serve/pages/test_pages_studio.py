@@ -53,6 +53,18 @@ def test_the_parts_are_reached_by_their_names(visit: Look) -> None:
         assert page.url.endswith(f"#/{name}") or name == "people"
 
 
+def test_every_word_of_the_studio_comes_from_the_messages(visit: Look) -> None:
+    look = visit()
+    look.mark_words()
+    page = look.go("/studio")
+    for name, (_, mark) in PARTS.items():
+        page.evaluate("name => { location.hash = `#/${name}`; }", name)
+        page.wait_for_selector(f"main {mark}")
+        assert look.words_of_its_own() == []
+    page.get_by_role("button", name="New key").click()
+    assert look.words_of_its_own() == []
+
+
 def test_the_overview_counts_what_happens(visit: Look) -> None:
     page = visit().go()
     page.wait_for_selector("main .grid .card:not(.ghost)")

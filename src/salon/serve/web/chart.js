@@ -134,7 +134,7 @@ export function scatter(points, label, { width = 640, height = 340, across = "",
       text(left - 8, y(tick) + 4, figures(tick), { "text-anchor": "end" }),
     ]),
     powers.map((power) => text(x(power), height - bottom + 18, figures(power), { "text-anchor": "middle" })),
-    text(left, 12, up, { class: "bold" }),
+    text(left, 12, up, { class: "bold", translate: "no" }),
     text(left, height - 6, across),
     s("path", { class: "stairs", d: stairs }),
     points.map((point, i) => [
@@ -149,6 +149,8 @@ export function scatter(points, label, { width = 640, height = 340, across = "",
           stroke: point.colour,
         }),
       s("circle", { cx: spots[i].x, cy: spots[i].y, r: 6.5, fill: point.colour }),
+    ]),
+    points.map((point, i) => [
       Math.abs(names[i].y - spots[i].y) > 5 &&
         s("path", { class: "lead", d: `M${spots[i].x} ${spots[i].y}L${spots[i].x + 9} ${names[i].y}` }),
       text(spots[i].x + 11, names[i].y + 4, point.name, { class: point.bold ? "bold" : "name", translate: "no" }),

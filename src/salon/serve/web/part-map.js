@@ -51,7 +51,7 @@ function legend(counts, colourOf, map) {
   );
 }
 
-function draw(found, signal) {
+function draw(found, tools, signal) {
   if (!found.items.length) return panel("", nothing(t("map.none"), t("map.noneWords")));
   const counts = labels(found.items);
   const places = new Map(counts.map(([label], i) => [label, i]));
@@ -97,7 +97,8 @@ function draw(found, signal) {
     h("span", { class: "quiet" }, t("map.by"), " ", said(found.label || "–")),
     legend(counts, colourOf, map),
   );
-  return [finder(found.items, map), named, box];
+  put(tools, finder(found.items, map));
+  return [named, box];
 }
 
 /** Finds a thing on the map by its title: the way in for people who do not point. */
@@ -134,6 +135,7 @@ function finder(items, map) {
 
 export async function show(place, { signal }) {
   const contents = h("div", { class: "rows" });
-  put(place, head(t("part.map"), t("map.words")), contents);
-  await load(contents, api.map, (found) => draw(found, signal), "tall");
+  const tools = h("div", {});
+  put(place, head(t("part.map"), t("map.words"), tools), contents);
+  await load(contents, api.map, (found) => draw(found, tools, signal), "tall");
 }

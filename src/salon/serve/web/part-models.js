@@ -27,7 +27,7 @@ function comparison({ main, reference, rows }) {
     .map((row, i) => ({ ...row, colour: SERIES[i % SERIES.length] }));
   const metrics = [...new Set(sorted.flatMap((row) => Object.keys(row.metrics)))]
     .sort((a, b) => (a === main ? -1 : b === main ? 1 : 0))
-    .slice(0, 6);
+    .slice(0, 5);
   const priced = sorted.filter(
     (row) => row.cost?.cpu_seconds !== null && row.cost?.cpu_seconds !== undefined && row.metrics[main]?.mean !== null,
   );

@@ -2,9 +2,13 @@
 
 import { medium } from "./api.js";
 
-const NEAR = 26;
-const PICTURES = 90;
+/** Radius of a picture, and how near one has to point. */
+const NEAR = 23;
+/** Things in sight up to which they are drawn as pictures. */
+const PICTURES = 140;
+/** How far one may zoom in. */
 const MOST = 60;
+/** Radius of the point that is marked. */
 const SMALL = 9;
 
 export class ScatterMap {
@@ -124,7 +128,7 @@ export class ScatterMap {
       pen.strokeStyle = style.getPropertyValue("--ink");
       pen.lineWidth = 2;
       pen.beginPath();
-      pen.arc(x, y, near && this.marked.image ? 32 : 13, 0, 2 * Math.PI);
+      pen.arc(x, y, near && this.marked.image ? NEAR + 5 : 13, 0, 2 * Math.PI);
       pen.stroke();
     }
   }
