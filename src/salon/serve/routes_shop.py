@@ -8,7 +8,9 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from salon.errors import UnknownIdError, did_you_mean
+from salon.serve import examples
 from salon.serve.auth import Admin, Reader
+from salon.serve.examples import shown
 from salon.serve.once import IdempotencyKey, OnceRoute
 from salon.serve.problems import declared
 from salon.serve.schemas import DeletedOut, Fields, JobOut
@@ -22,19 +24,19 @@ Settings = Annotated[Fields, Field(description="Settings; unknown ones are error
 ByName = dict[str, dict[str, Any]]
 
 
-@router.get("/scenarios")
+@router.get("/scenarios", responses=shown({"home": examples.SCENARIO}))
 async def get_scenarios(caller: Reader) -> ByName:
     """All placements by name."""
     return _plain(await caller.run(caller.service.scenarios))
 
 
-@router.get("/scenarios/{name}")
+@router.get("/scenarios/{name}", responses=shown(examples.SCENARIO))
 async def get_scenario(name: Name, caller: Reader) -> dict[str, Any]:
     """One placement."""
     return _one(await caller.run(caller.service.scenarios), name, "scenario")
 
 
-@router.put("/scenarios/{name}")
+@router.put("/scenarios/{name}", responses=shown(examples.SCENARIO))
 async def put_scenario(name: Name, body: Settings, caller: Admin) -> dict[str, Any]:
     """Store a placement: its filter, booster, caps, promotions, diversity and exploration."""
     await caller.run(caller.service.put_scenario, name, body)
@@ -50,19 +52,19 @@ async def delete_scenario(name: Name, caller: Admin) -> DeletedOut:
     return DeletedOut(deleted=1)
 
 
-@router.get("/experiments")
+@router.get("/experiments", responses=shown({"varied": examples.EXPERIMENT}))
 async def get_experiments(caller: Reader) -> ByName:
     """All experiments by name."""
     return _plain(await caller.run(caller.service.experiments))
 
 
-@router.get("/experiments/{name}")
+@router.get("/experiments/{name}", responses=shown(examples.EXPERIMENT))
 async def get_experiment(name: Name, caller: Reader) -> dict[str, Any]:
     """One experiment."""
     return _one(await caller.run(caller.service.experiments), name, "experiment")
 
 
-@router.put("/experiments/{name}")
+@router.put("/experiments/{name}", responses=shown(examples.EXPERIMENT))
 async def put_experiment(name: Name, body: Settings, caller: Admin) -> dict[str, Any]:
     """Store an experiment: its variants with their shares, where it runs, what counts as success."""
     await caller.run(caller.service.put_experiment, name, body)
@@ -78,7 +80,7 @@ async def delete_experiment(name: Name, caller: Admin) -> DeletedOut:
     return DeletedOut(deleted=1)
 
 
-@router.get("/experiment-results")
+@router.get("/experiment-results", responses=shown(examples.RESULTS))
 async def get_results(
     caller: Reader, name: Annotated[str, Query(min_length=1, max_length=100, pattern=PATTERN)]
 ) -> dict[str, Any]:
@@ -122,19 +124,19 @@ async def get_jobs(caller: Reader) -> JobsOut:
     return JobsOut(jobs=[job_out(job) for job in await caller.run(caller.service.jobs)])
 
 
-@router.get("/catalogue")
+@router.get("/catalogue", responses=shown(examples.CATALOGUE))
 async def get_catalogue(caller: Reader) -> dict[str, Any]:
     """Declared fields with their modalities, kinds of events, counts, languages."""
     return dict(await caller.run(caller.service.catalogue))
 
 
-@router.get("/quality")
+@router.get("/quality", responses=shown(examples.QUALITY))
 async def get_quality(caller: Reader) -> dict[str, Any]:
     """The report on the data."""
     return dict(await caller.run(caller.service.quality))
 
 
-@router.get("/map")
+@router.get("/map", responses=shown(examples.MAP))
 async def get_map(
     caller: Reader, most: Annotated[int, Query(ge=1, le=20_000, description="Items, at most.")] = 2000
 ) -> dict[str, Any]:
@@ -142,13 +144,13 @@ async def get_map(
     return dict(await caller.run(caller.service.map, most))
 
 
-@router.get("/comparison")
+@router.get("/comparison", responses=shown(examples.COMPARISON))
 async def get_comparison(caller: Reader) -> dict[str, Any]:
     """The last comparison of models: accuracy and cost."""
     return dict(await caller.run(caller.service.comparison))
 
 
-@router.get("/stats")
+@router.get("/stats", responses=shown(examples.STATS))
 async def get_stats(caller: Reader) -> dict[str, Any]:
     """Live numbers: events and answers per minute, sources, click-through, coverage, drift, age of the model."""
     return dict(await caller.run(caller.service.stats))

@@ -304,6 +304,16 @@ def test_a_port_that_is_taken_is_told_before_anything_is_loaded(
     assert f"127.0.0.1:{port} cannot be listened on" in err
 
 
+def test_a_model_that_is_not_there_is_told_and_nothing_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("salon.cli.serve_run.configure", lambda _: None)
+    code, _, err = run(capsys, "serve", str(tmp_path / "none"), "--port", "0")
+    assert code == 1
+    assert "There is no model" in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_plain_installation_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> None:
         raise ModuleNotFoundError(f"No module named {name!r}", name="uvicorn")
