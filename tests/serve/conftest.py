@@ -13,6 +13,9 @@ from salon.serve.service import LiveService
 from salon.serve.values import Ask, Reply
 
 QUICK = LiveOptions(update_seconds=0.05, follow_seconds=0.05, judged_questions=5)
+"""Learns at once."""
+STILL = LiveOptions(update_seconds=3600, follow_seconds=3600)
+"""Learns nothing by itself, so that scores stay as they are."""
 LINEAR = 'name = "linear"\nsearch = false'
 
 
@@ -52,8 +55,8 @@ def open_service() -> Iterator[Callable[..., LiveService]]:
 
 @pytest.fixture
 def service(open_service: Callable[..., LiveService], shop_folder: Path) -> LiveService:
-    """A started service over the linear model of the tiny shop."""
-    return open_service(shop_folder)
+    """A started service over the linear model of the tiny shop, which learns nothing by itself."""
+    return open_service(shop_folder, options=STILL)
 
 
 def answered(service: LiveService, **ask: object) -> Reply:

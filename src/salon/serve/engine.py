@@ -18,6 +18,7 @@ from salon.data import Dataset, Queries
 from salon.errors import ArtifactError, NotFittedError, SalonError
 from salon.pipeline import Pipeline
 from salon.serve.batcher import Batcher
+from salon.serve.bounded import Bounded
 from salon.serve.explorers import Explorers
 from salon.serve.exposures import ExposureLog
 from salon.serve.homes import STORE, home_of
@@ -25,7 +26,7 @@ from salon.serve.jobs import Jobs
 from salon.serve.learner import Learner
 from salon.serve.live import Live
 from salon.serve.options import LiveOptions
-from salon.serve.people import Bounded, People, joined
+from salon.serve.people import People, joined
 from salon.serve.registry import Registry
 from salon.serve.scenarios import Places
 from salon.serve.shelf import Shelf, unmet
@@ -33,6 +34,7 @@ from salon.serve.stages import Expressions
 from salon.serve.tally import Tally
 from salon.serve.tastes import Tastes
 from salon.serve.truth import import_dataset, stored_items
+from salon.serve.values import Job
 from salon.store import EventWriter, Store, open_store
 from salon.store.values import Changes, Version
 from salon.types import FloatArray
@@ -73,6 +75,7 @@ class Engine:
         self.jobs = Jobs(self.options.jobs)
         self.expressions = Expressions()
         self.wake = Event()
+        self.uploads: dict[str, list[Job]] = {}
         self.looked: Bounded[tuple[str, str], Mapping[str, Any]] = Bounded(8)
         self.looking = RLock()
         self.lock = RLock()

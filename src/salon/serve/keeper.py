@@ -15,6 +15,7 @@ from salon.serve.engine import Engine, InUse
 from salon.serve.insight import drift
 from salon.serve.jobs import told
 from salon.serve.refitting import Refitter
+from salon.serve.uploads import encoded
 from salon.serve.versions import follow, match_experiments
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,10 @@ class Keeper:
         engine, count = self.engine, min(one.shelf.waiting, AT_ONCE)
         with engine.jobs.running("encode", items=count, version=one.shelf.version) as detail:
             with engine.tally.timed("encode"):
-                problems = one.shelf.encode(AT_ONCE)
+                names, problems = one.shelf.encode(AT_ONCE)
+            one.learner.touch_new(names)
+            if one is engine.main:
+                encoded(engine, names, problems)
             detail["masked"] = [{"item": p.id, "field": p.field, "reason": p.reason} for p in problems[:20]]
 
     # -- learning by event -------------------------------------------------------------------------------------------
@@ -115,7 +119,7 @@ class Keeper:
         engine, learner = self.engine, one.learner
         if learner.replaced >= engine.options.recount_updates:
             learner.touch_all()
-        if not learner.waiting and not learner.recounts:
+        if not learner.due:
             return
         with engine.jobs.running("update", version=one.shelf.version) as detail, engine.tally.timed("update"):
             done = learner.update()

@@ -112,14 +112,21 @@ class Learner:
         return len(self._dirty)
 
     @property
-    def recounts(self) -> bool:
-        """Whether the next update counts everything anew."""
-        return self._recount
+    def due(self) -> bool:
+        """Whether there is anything to learn."""
+        return bool(
+            self._dirty or self._recount or (self.shelf.changed and isinstance(self.shelf.live.model, Updating))
+        )
 
     def touch(self, users: Iterable[str]) -> None:
         """Marks people as dirty."""
         with self._lock:
             self._dirty.update(dict.fromkeys(users))
+
+    def touch_new(self, names: Iterable[str]) -> None:
+        """Marks the people who acted on items that have just got their rows in the model."""
+        for name in names:
+            self.touch({event.user for event in self.people.store.events.of_item(name)})
 
     def touch_items(self, names: Iterable[str]) -> None:
         """Marks the people who have one of these items in their history."""
@@ -157,19 +164,18 @@ class Learner:
 
     def _replace(self, dirty: list[str]) -> Update:
         live = self.shelf.live
-        pairs = [(user, self.terms.get(user), self._term(live, self.people.get(user))) for user in dirty]
+        pairs = [(user, self.terms.get(user), self._term_of(live, user)) for user in dirty]
         pairs = [(user, old, new) for user, old, new in pairs if old is None or not old.equals(new)]
-        vectors = self.shelf.changed() if isinstance(live.model, Updating) else {}
-        if not pairs and not vectors:
-            return Update(0, solved=False)
         removed = [old for _, old, _ in pairs if old is not None and len(old.items)]
         added = [new for _, _, new in pairs if len(new.items)]
-        self.shelf.count(_moved(live.counts, len(live.catalogue), removed, added))
-        solved = isinstance(live.model, Updating)
-        if isinstance(live.model, Updating):
+        solved = isinstance(live.model, Updating) and bool(pairs or self.shelf.changed)
+        if solved and isinstance(live.model, Updating):
+            vectors = dict(self.shelf.changed)
             changed = _changed(live, vectors)
             new = live.model.updated(added=_queries(live, added), removed=_queries(live, removed), changed=changed)
-            self.shelf.learn(new)
+            self.shelf.learn(new, vectors)
+        if pairs:
+            self.shelf.count(_moved(live.counts, len(live.catalogue), removed, added))
         for user, _, term in pairs:
             if len(term.items):
                 self.terms[user] = term
@@ -191,15 +197,21 @@ class Learner:
         if solved and isinstance(live.model, Updating):
             queries = _queries(live, list(terms.values()))
             assert queries is not None
-            self.shelf.learn(live.model.recounted(queries))
+            self.shelf.learn(live.model.recounted(queries), {})
         self.terms, self.replaced = terms, 0
         return Update(len(terms), solved)
 
+    def _term_of(self, live: Live, user: str) -> Term:
+        """The history of a user; one who was merged has none of their own any more."""
+        person = self.people.get(user)
+        return self._term(live, person if person.id == user else Person(user))
+
     def _term(self, live: Live, person: Person) -> Term:
-        """The history in rows that the model has; with the attributes of the person."""
+        """The history, in rows that the model has if it learns of it, with the attributes of the person."""
         profile, _ = profile_row(live.profiles, person.fields)
         query = asked(live.catalogue, person, (), profile, ordered=live.ordered).query
-        inside = query.items < live.model.n_items_
+        rows = live.model.n_items_ if isinstance(live.model, Updating) else len(live.catalogue)
+        inside = query.items < rows
         return Term(query.items[inside].astype(np.int32), query.weights[inside], profile)
 
 

@@ -21,6 +21,10 @@ from salon.types import FloatArray
 class Shelf:
     """Holds the snapshot of a version; readers take `live` once and keep it.
 
+    Attributes:
+        live: The snapshot of now.
+        changed: Rows whose vectors are newer than those of the model.
+
     Args:
         live: The first snapshot.
     """
@@ -29,7 +33,7 @@ class Shelf:
         self.live = live
         self.lock = RLock()
         self._waiting: dict[str, StoredItem] = {}
-        self._changed: dict[int, FeatureSet] = {}
+        self.changed: Mapping[int, FeatureSet] = {}
 
     @property
     def version(self) -> str:
@@ -61,17 +65,17 @@ class Shelf:
                 self._waiting.pop(name, None)
             self.live = self.live.with_catalogue(self.live.catalogue.without(names))
 
-    def encode(self, most: int) -> list[MediaProblem]:
-        """Encodes some of the items that wait and takes their vectors in; what could not be used is told."""
+    def encode(self, most: int) -> tuple[list[str], list[MediaProblem]]:
+        """Encodes some of the items that wait and takes their vectors in; which, and what of them could not be used."""
         with self.lock:
             batch = [self._waiting.pop(name) for name in list(self._waiting)[:most]]
             live = self.live
         if not batch:
-            return []
+            return [], []
         found, problems = encoded(live, batch)
         with self.lock:
             self._take(found)
-        return problems
+        return list(found), problems
 
     def _take(self, found: Mapping[str, FeatureSet]) -> None:
         """Vectors to rows: at the end for new items and for cold ones that changed, in place for liked ones."""
@@ -83,21 +87,17 @@ class Shelf:
         moved = [name for name in other if encoded[name] not in liked]
         if liked:
             live = live.with_vectors(liked)
-            self._changed |= liked
+            self.changed = {**self.changed, **liked}
         catalogue = live.catalogue.with_items([live.catalogue.items[rows[name]] for name in moved], moved)
         self.live = live.with_catalogue(catalogue).grown(found)
 
     # -- the model ---------------------------------------------------------------------------------------------------
 
-    def changed(self) -> dict[int, FeatureSet]:
-        """Rows whose vectors are newer than those of the model, once."""
+    def learn(self, model: Recommender, changed: Mapping[int, FeatureSet]) -> None:
+        """Takes a model that learned more, such as the vectors that `changed`; items that came meanwhile join it."""
         with self.lock:
-            found, self._changed = self._changed, {}
-            return found
-
-    def learn(self, model: Recommender) -> None:
-        """Takes a model that learned more, after the items that came meanwhile joined it."""
-        with self.lock:
+            kept = {row: vectors for row, vectors in self.changed.items() if changed.get(row) is not vectors}
+            self.changed = kept
             behind = self.live.model.n_items_ - model.n_items_
             if behind and isinstance(model, Growing):
                 model = model.with_items(self.live.fused(model.n_items_))

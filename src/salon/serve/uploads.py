@@ -6,11 +6,12 @@ import hashlib
 import os
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from salon.errors import DataError, MediaError, UnknownIdError, did_you_mean
+from salon.media import MediaProblem
 from salon.media.audio import decode_audio
 from salon.media.image import decode_image
 from salon.media.limits import MediaLimits
@@ -18,6 +19,7 @@ from salon.media.paths import safe_join
 from salon.media.series import read_series
 from salon.media.video import video_info
 from salon.serve.engine import Engine
+from salon.serve.jobs import told
 from salon.serve.values import Job
 from salon.types import Modality
 
@@ -64,9 +66,24 @@ def put_medium(engine: Engine, item: str, name: str, content: bytes, suffix: str
     CHECKS[modality](content, MediaLimits(max_bytes=most))
     path = _kept(live.root or engine.home / "media", content, suffix)
     engine.store.items.patch(item, {name: path})
-    job = engine.jobs.new("encode", "running", item=item, field=name, path=path)
+    job = engine.jobs.new("encode", item=item, field=name, path=path)
+    with engine.lock:
+        engine.uploads.setdefault(item, []).append(job)
     engine.catch_up()
-    return engine.jobs.now(job, "done", waiting=engine.current.shelf.waiting)
+    return job
+
+
+def encoded(engine: Engine, names: Sequence[str], problems: Sequence[MediaProblem]) -> None:
+    """Ends the jobs of media whose items were encoded."""
+    reasons = {(problem.id, field): problem.reason for problem in problems for field in problem.field.split(", ")}
+    with engine.lock:
+        ended = [job for name in names for job in engine.uploads.pop(name, [])]
+    for job in ended:
+        reason = reasons.get((job.detail["item"], job.detail["field"]))
+        if reason is None:
+            engine.jobs.now(job, "done")
+        else:
+            engine.jobs.now(job, "failed", error=told(MediaError(reason, hint="Send another file.")))
 
 
 def medium(engine: Engine, item: str, name: str) -> Path:

@@ -76,7 +76,8 @@ def loaded(engine: Engine, version: Version) -> InUse:
     """A version in memory, its items encoded and what people did since it was fitted learned."""
     found = engine.used.get(version.version) or engine.load(version, engine.registry.load(version))
     while found.shelf.waiting:
-        found.shelf.encode(ENCODE_AT_ONCE)
+        names, _ = found.shelf.encode(ENCODE_AT_ONCE)
+        found.learner.touch_new(names)
     found.learner.update()
     return found
 
