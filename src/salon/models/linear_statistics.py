@@ -88,10 +88,7 @@ def with_empty(matrix: sparse.csr_array | None, at: int, count: int) -> sparse.c
 def latest(queries: Queries, limit: int) -> Queries:
     """The queries with only the `limit` latest actions of every history."""
     kept = queries.recency_rank() < limit
-    if kept.all():
-        return queries
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(queries.row_of()[kept], minlength=len(queries)))])
-    return replace(queries, indptr=indptr, items=queries.items[kept], weights=queries.weights[kept])
+    return queries if kept.all() else queries.only(kept)
 
 
 def liked_rows(queries: Queries, n_items: int, n_attributes: int) -> sparse.csr_array:
