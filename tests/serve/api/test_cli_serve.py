@@ -261,7 +261,7 @@ def test_a_server_is_started_asked_and_stopped(shop_folder: Path, tmp_path: Path
     ) as server:
         try:
             told = ""
-            while "shown once" not in told:
+            while "Open:" not in told:
                 line = server.stdout.readline()
                 assert line, server.stderr.read()
                 told += line
@@ -290,6 +290,7 @@ def test_a_server_is_started_asked_and_stopped(shop_folder: Path, tmp_path: Path
     assert (shop_folder / "model.live" / "salon.db").stat().st_mode & 0o077 == 0
     assert (shop_folder / "model.live" / "session.key").stat().st_mode & 0o077 == 0
     assert "Key:" not in out
+    assert f"{url}/#key={key}\n" in told
 
 
 def test_a_port_that_is_taken_is_told_before_anything_is_loaded(
