@@ -80,9 +80,11 @@ def with_empty(matrix: sparse.csr_array | None, at: int, count: int) -> sparse.c
     """The matrix with `count` empty rows and columns put in before row and column `at`."""
     if matrix is None:
         return None
-    part, size = sparse.coo_array(matrix), matrix.shape[0] + count
-    rows, columns = (np.where(index < at, index, index + count) for index in (part.row, part.col))
-    return sparse.csr_array((part.data, (rows, columns)), shape=(size, size))
+    size, ends, columns = matrix.shape[0] + count, matrix.indptr, matrix.indices
+    if at < matrix.shape[1]:
+        columns = np.where(columns < at, columns, columns + count).astype(columns.dtype)
+    ends = np.concatenate([ends[: at + 1], np.full(count, ends[at]), ends[at + 1 :]]).astype(ends.dtype)
+    return sparse.csr_array((matrix.data, columns, ends), shape=(size, size))
 
 
 def latest(queries: Queries, limit: int) -> Queries:
