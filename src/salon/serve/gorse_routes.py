@@ -6,6 +6,8 @@ answered by salon's own, under the names in the settings.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -35,6 +37,7 @@ from salon.serve.gorse_schemas import (
     seconds_of,
     user_out,
 )
+from salon.serve.once import IdempotencyKey, OnceRoute
 from salon.serve.problems import declared
 from salon.serve.routes_health import ReadyOut, ready
 from salon.serve.settings import GorseNames
@@ -45,7 +48,9 @@ from salon.store.values import StoredEvent, StoredItem, StoredUser
 MOST_LISTED = 10_000
 """Events of one person or item that are read for one list."""
 
-router = APIRouter(prefix=PREFIX, tags=["gorse"], responses=declared(404, 409, 501, 507, plain=True))
+router = APIRouter(
+    prefix=PREFIX, tags=["gorse"], responses=declared(404, 409, 501, 507, plain=True), route_class=OnceRoute
+)
 router.add_api_route("/health/live", ready, methods=["GET"], response_model=ReadyOut)
 router.add_api_route("/health/ready", ready, methods=["GET"], response_model=ReadyOut)
 
@@ -78,16 +83,23 @@ def bounded(parts: list[Any], caller: Caller) -> list[Any]:
     return parts
 
 
+async def _deleted(caller: Caller, action: str, target: str, delete: Callable[[], int]) -> RowAffected:
+    """Deletes, and writes down who did."""
+    rows = await caller.run(delete)
+    await caller.audit(action, target, {"deleted": rows})
+    return RowAffected(RowAffected=rows)
+
+
 # -- users -------------------------------------------------------------------------------------------------------------
 
 
-@router.post("/user")
+@router.post("/user", dependencies=[IdempotencyKey])
 async def insert_user(body: GorseUser, caller: Writer) -> RowAffected:
     """Insert or overwrite a user."""
     return await insert_users([body], caller)
 
 
-@router.post("/users")
+@router.post("/users", dependencies=[IdempotencyKey])
 async def insert_users(body: list[GorseUser], caller: Writer) -> RowAffected:
     """Insert or overwrite users."""
     names = names_of(caller)
@@ -118,19 +130,19 @@ async def patch_user(user: Part, body: GorseUserPatch, caller: Writer) -> RowAff
 @router.delete("/user/{user}")
 async def delete_user(user: Part, caller: Writer) -> RowAffected:
     """Delete a user with their feedback."""
-    return RowAffected(RowAffected=await caller.run(caller.service.delete_users, [user]))
+    return await _deleted(caller, "delete user", user, partial(caller.service.delete_users, [user]))
 
 
 # -- items -------------------------------------------------------------------------------------------------------------
 
 
-@router.post("/item")
+@router.post("/item", dependencies=[IdempotencyKey])
 async def insert_item(body: GorseItem, caller: Writer) -> RowAffected:
     """Insert or overwrite an item."""
     return await insert_items([body], caller)
 
 
-@router.post("/items")
+@router.post("/items", dependencies=[IdempotencyKey])
 async def insert_items(body: list[GorseItem], caller: Writer) -> RowAffected:
     """Insert or overwrite items."""
     names = names_of(caller)
@@ -182,7 +194,7 @@ def _patch(caller: Caller, item: str, body: GorseItemPatch) -> None:
 @router.delete("/item/{item}")
 async def delete_item(item: Part, caller: Writer) -> RowAffected:
     """Delete an item with its feedback."""
-    return RowAffected(RowAffected=await caller.run(caller.service.delete_items, [item]))
+    return await _deleted(caller, "delete item", item, partial(caller.service.delete_items, [item]))
 
 
 @router.put("/item/{item}/category/{category}")
@@ -208,7 +220,7 @@ def _categorise(caller: Caller, item: str, category: str, inside: bool) -> RowAf
 # -- feedback ----------------------------------------------------------------------------------------------------------
 
 
-@router.post("/feedback")
+@router.post("/feedback", dependencies=[IdempotencyKey])
 async def insert_feedback(body: list[GorseFeedback], caller: Writer) -> RowAffected:
     """Insert feedback; values of the same type, user and item add up."""
     return await caller.run(_feedback, caller, bounded(body, caller), False)
@@ -235,13 +247,14 @@ def _feedback(caller: Caller, body: list[GorseFeedback], overwrite: bool) -> Row
 
 
 def _make_known(caller: Caller, events: list[StoredEvent]) -> None:
+    """Stores the people and items of feedback that nobody stored before, where the settings say so."""
     names, store = names_of(caller), caller.tenant.store
-    if names.insert_users:
-        users = {event.user for event in events}
-        caller.service.put_users([StoredUser(name) for name in sorted(users - set(store.users.get(sorted(users))))])
-    if names.insert_items:
-        items = {event.item for event in events}
-        caller.service.put_items([StoredItem(name) for name in sorted(items - set(store.items.get(sorted(items))))])
+    users = sorted({event.user for event in events}) if names.insert_users else []
+    items = sorted({event.item for event in events}) if names.insert_items else []
+    if new_users := set(users) - set(store.users.get(users)):
+        caller.service.put_users([StoredUser(name) for name in sorted(new_users)])
+    if new_items := set(items) - set(store.items.get(items)):
+        caller.service.put_items([StoredItem(name) for name in sorted(new_items)])
 
 
 def _listed(caller: Caller, **where: str) -> list[StoredEvent]:
@@ -282,7 +295,8 @@ async def get_feedback_between(user: Part, item: Part, caller: Reader) -> list[G
 @router.delete("/feedback/{user}/{item}")
 async def delete_feedback_between(user: Part, item: Part, caller: Writer) -> RowAffected:
     """Delete the feedback of a user on an item."""
-    return RowAffected(RowAffected=await caller.run(caller.service.delete_events, user=user, item=item))
+    delete = partial(caller.service.delete_events, user=user, item=item)
+    return await _deleted(caller, "delete events", f"{user} {item}", delete)
 
 
 @router.get("/feedback/{type}/{user}/{item}")
@@ -297,7 +311,8 @@ async def get_one_feedback(type: Part, user: Part, item: Part, caller: Reader) -
 @router.delete("/feedback/{type}/{user}/{item}")
 async def delete_one_feedback(type: Part, user: Part, item: Part, caller: Writer) -> RowAffected:
     """Delete the feedback of a type of a user on an item."""
-    return RowAffected(RowAffected=await caller.run(caller.service.delete_events, kind=type, user=user, item=item))
+    delete = partial(caller.service.delete_events, kind=type, user=user, item=item)
+    return await _deleted(caller, "delete events", f"{user} {item} {type}", delete)
 
 
 @router.get("/user/{user}/feedback")
