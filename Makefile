@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help install fmt check test test-torch bench docs demo clean
+SYSTEM := $(if $(shell command -v chromium),,chromium) $(if $(wildcard /usr/lib/postgresql/*/bin/initdb),,postgresql) \
+	$(if $(shell command -v npm),,nodejs npm)
+
+.PHONY: help install system fmt check test test-torch bench docs demo clean
 
 $(BIN)/.torch: $(BIN)/.dev constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,large,ann,rank]'
@@ -25,6 +28,9 @@ $(BIN)/.dev: $(BIN)/.salon
 
 install: $(BIN)/.salon  ## a virtual environment with salon in it
 	$(BIN)/salon weights
+
+system:  ## Debian packages that some tests use, else skip: a browser, PostgreSQL, npm (needs root)
+	@if [ -n "$(strip $(SYSTEM))" ]; then apt-get update -qq && apt-get install -qq -y --no-install-recommends $(SYSTEM); fi
 
 fmt: $(BIN)/.dev  ## format the code
 	$(BIN)/python -m ruff format src tests benchmarks examples

@@ -2,8 +2,8 @@
 
     python benchmarks/bench_serve.py inside --items 100000 --folder /tmp/serve-100k
 
-The catalogue is the made one of `bench_scale.py` (local form of `linear`, 50 neighbours, 64-d content), with a label and
-a price per item; it is fitted once into the folder and used again. Every answer is for another person with a history in
+The catalogue is the made one of `bench_scale.py` (local form of `linear`, 50 neighbours, 64-d content), a label and a
+price per item; it is fitted once into the folder and used again. Every answer is for another person with a history in
 the store, 20 items, logged as an exposure. "bare" is the model's own formula on that history, x D^-b B and the best 20,
 written out in numpy and scipy in the same run. Freshness is the time from the call that tells an event or an item until
 an answer shows it, asked again and again.
@@ -91,14 +91,20 @@ def bare(model: Linear, queries: Queries) -> Callable[[int], np.ndarray]:
     return best
 
 
-def spans(work: Callable[[int], object], count: int) -> dict[str, float]:
-    """Milliseconds of `work`, one at a time."""
-    times = []
+def spans(work: Callable[[int], object], count: int) -> dict[str, dict[str, float]]:
+    """Milliseconds of `work`, one at a time: on the clock, and of the processor in the asking thread."""
+    clock, processor = [], []
     for number in range(count):
-        start = time.perf_counter()
+        start = time.perf_counter(), time.thread_time()
         work(number)
-        times.append(1e3 * (time.perf_counter() - start))
-    return {name: round(float(v), 2) for name, v in zip(("p50", "p95", "p99"), np.percentile(times, (50, 95, 99)), strict=True)}
+        clock.append(1e3 * (time.perf_counter() - start[0]))
+        processor.append(1e3 * (time.thread_time() - start[1]))
+    return {name: _quantiles(times) for name, times in (("clock", clock), ("cpu", processor))}
+
+
+def _quantiles(times: list[float]) -> dict[str, float]:
+    values = np.percentile(times, (50, 95, 99))
+    return {name: round(float(v), 2) for name, v in zip(("p50", "p95", "p99"), values, strict=True)}
 
 
 def saturated(service: LiveService, people: list[str], threads: int) -> float:

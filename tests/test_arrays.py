@@ -25,6 +25,27 @@ SCORES = st.sampled_from([-np.inf, -1.0, 0.0, 1.0, 2.0, np.nan])
 MATRICES = hnp.arrays(np.float32, st.tuples(st.integers(0, 5), st.integers(0, 12)), elements=SCORES)
 
 
+@pytest.mark.parametrize("what", ["numbers", "many zeros", "few allowed", "rounded", "all equal", "nearly nothing"])
+@pytest.mark.parametrize("k", [1, 20, 200])
+def test_top_k_of_long_rows_equals_sorting(what: str, k: int) -> None:
+    rng = np.random.default_rng(k)
+    row = rng.normal(size=20_011).astype(np.float32)
+    if what == "many zeros":
+        row[rng.random(len(row)) < 0.9] = 0.0
+    elif what == "few allowed":
+        row[rng.random(len(row)) < 0.995] = -np.inf
+    elif what == "rounded":
+        row = np.round(row, 1)
+    elif what == "all equal":
+        row[:] = 0.0
+    elif what == "nearly nothing":
+        row[5:] = -np.inf
+    order = np.lexsort((np.arange(len(row)), -row))[:k]
+    found = top_k(np.stack([row, row[::-1]]), k)
+    np.testing.assert_array_equal(found.ids[0], np.where(row[order] > -np.inf, order, -1))
+    np.testing.assert_array_equal(found.scores[0], row[order])
+
+
 @settings(deadline=None)
 @given(scores=MATRICES, k=st.integers(1, 15))
 def test_top_k_equals_sorting(scores: np.ndarray, k: int) -> None:

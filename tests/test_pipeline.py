@@ -86,6 +86,38 @@ def test_bad_questions_name_the_value(fitted: Pipeline) -> None:
         fitted.recommend(users=["p00"], k=0)
 
 
+def test_questions_carry_the_times_of_the_log_or_those_given(fitted: Pipeline) -> None:
+    known = fitted.queries(users=["p04", "p00"], now=2000.0)
+    assert known.times is not None
+    assert known.now is not None
+    assert (known.times.min(), known.times.max()) == (999, 1007)
+    assert known.now.tolist() == [2000, 2000]
+    given = fitted.queries(histories=[["thing-02", "thing-00"]], times=[[5.0, 6.0]])
+    assert given.times is not None
+    assert given.times.tolist() == [5, 6]
+    plain = fitted.queries(histories=[["thing-02"]])
+    assert plain.times is None
+    assert plain.now is None
+    with pytest.raises(SettingError, match="known users"):
+        fitted.recommend(users=["p00"], times=[[1.0]])
+
+
+def test_no_question_of_a_split_tells_when_the_answer_came(fitted: Pipeline) -> None:
+    data = fitted.dataset
+    for protocol in ("random", "loo", "time"):
+        split = split_by(data, protocol, 0)
+        for holdout in (split.valid, split.test):
+            queries = holdout.queries
+            assert queries.now is None
+            assert queries.times is not None
+            asked = set(zip(queries.users[queries.row_of()].tolist(), queries.items.tolist(), strict=True))
+            log = dict(zip(zip(data.events.users, data.events.items, strict=True), data.events.times, strict=True))
+            rows, columns = holdout.targets.nonzero()
+            assert not asked & set(zip(queries.users[rows].tolist(), columns.tolist(), strict=True))
+            places = zip(queries.users[queries.row_of()], queries.items, strict=True)
+            assert queries.times.tolist() == [log[place] for place in places]
+
+
 def test_a_saved_pipeline_answers_the_same(fitted: Pipeline, tmp_path: Path) -> None:
     fitted.save(tmp_path / "model")
     loaded = salon.load(tmp_path / "model")

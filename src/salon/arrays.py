@@ -45,6 +45,30 @@ def _largest(scores: FloatArray, k: int) -> IntArray:
     rows, columns = scores.shape
     if k == columns:
         return np.broadcast_to(np.arange(columns), (rows, columns)).astype(np.int64)
+    if columns >= WIDE and k * FEW <= columns:
+        return np.stack([_largest_of_row(row, k) for row in scores])
+    return _partitioned(scores, k)
+
+
+WIDE, FEW = 4_096, 64
+"""Columns from which on rows are looked at one by one, and for how small a part of them that pays."""
+
+
+def _largest_of_row(row: FloatArray, k: int) -> IntArray:
+    """The same for one long row: what is below the k-th largest of the maxima of its pieces is not among them."""
+    width = len(row) // (8 * k)
+    most = np.maximum.reduceat(row, np.arange(0, len(row), width))
+    bound = np.partition(most, len(most) - k)[len(most) - k]
+    if bound > -np.inf:
+        found = np.flatnonzero(row >= bound)
+        if len(found) * 4 <= len(row):
+            return found[np.lexsort((found, -row[found]))[:k]]
+    return _partitioned(row[None], k)[0]
+
+
+def _partitioned(scores: FloatArray, k: int) -> IntArray:
+    """The same by partition, which takes its time where many columns are equal."""
+    columns = scores.shape[1]
     chosen = np.argpartition(scores, columns - k, axis=1)[:, columns - k :]
     edge = np.take_along_axis(scores, chosen, axis=1).min(axis=1)
     tied = (edge > -np.inf) & ((scores >= edge[:, None]).sum(axis=1) > k)

@@ -109,6 +109,8 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "sasrec": "salon.models.sasrec:SASRec [torch]",
         "mediasasrec": "salon.models.mediasasrec:MediaSASRec [torch]",
         "mmrnn": "salon.models.mmrnn:MultimodalRNN [torch]",
+        "fewshot": "salon.models.fewshot:FewShot",
+        "melu": "salon.models.melu:MeLU [torch]",
     },
     "index": {
         "exact": "salon.index.exact:ExactIndex",

@@ -115,9 +115,7 @@ def without(queries: Queries, actions: IntArray) -> Queries:
     dropped = copies.indptr[:-1] + (actions - queries.indptr[owner])
     kept = np.ones(len(copies.items), bool)
     kept[dropped] = False
-    counts = np.diff(copies.indptr) - 1
-    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return Queries(indptr, copies.items[kept], copies.weights[kept], copies.users, copies.ordered, copies.profiles)
+    return copies.only(kept)
 
 
 def _scores(model: Recommender, queries: Queries, targets: IntArray) -> FloatArray:

@@ -23,14 +23,15 @@ from salon.data.check import repaired
 from salon.data.parquet import read_dataset_folder, write_dataset
 from salon.encode.base import FeatureSet
 from salon.encode.run import CatalogueEncoder
-from salon.errors import ArtifactError, DataError, NotFittedError, SettingError
+from salon.errors import ArtifactError, DataError, NotFittedError
 from salon.explain import explain
 from salon.fuse.base import Fuser
 from salon.models.base import Recommender
 from salon.models.popular import Popular
 from salon.pipeline_answers import Answer, Explanation, Suggestion, explanation
 from salon.pipeline_encode import Encoded, encode_catalogue, feature_state, features_of
-from salon.pipeline_rank import POPULAR, known, ranked
+from salon.pipeline_questions import questions
+from salon.pipeline_rank import POPULAR, fallback_of, known, ranked
 from salon.pipeline_search import Match, Searcher, matches
 from salon.pipeline_shop import Shop, read_shop, shop_from_json, shop_json
 from salon.quality import QualityReport, check_quality
@@ -146,8 +147,10 @@ class Pipeline:
             rng: Seed; default 0.
             progress: Called while media are encoded.
         """
-        if not len(self.dataset.events):
-            raise DataError("There are no events to learn from.", hint="Name a table under [events].")
+        if not len(self.dataset.events) and not self.shop.model.get("pretrained"):
+            raise DataError(
+                "There are no events to learn from.", hint="Name a table under [events], or a pretrained model."
+            )
         if self.encoded is None:
             self.encode(progress)
         data = train or self.dataset
@@ -155,7 +158,7 @@ class Pipeline:
         fuser = self.shop.fuser().fit(features, data.events, rng=np.random.default_rng(rng or 0))
         model = self.shop.recommender()
         model.fit(data, fuser.transform(features), rng=rng, validation=validation)
-        self.fallback = Popular().fit(data)
+        self.fallback = fallback_of(data)
         self.fuser, self.model = fuser, model
         self.__dict__.pop("searcher", None)
         return self
@@ -171,7 +174,7 @@ class Pipeline:
         """The same catalogue with another fitted model and the log that it was fitted on."""
         other = type(self)(self.shop, replace(self.read_result, dataset=train), self.base)
         other.encoded, other.fuser, other.model = self.encoded, self.fuser, model
-        other.fallback = Popular().fit(train)
+        other.fallback = fallback_of(train)
         return other
 
     # -- questions ---------------------------------------------------------------------------------------------------
@@ -181,30 +184,12 @@ class Pipeline:
         users: Sequence[str] | None = None,
         histories: Sequence[Sequence[str]] | None = None,
         profile: Mapping[str, str] | None = None,
+        *,
+        times: Sequence[Sequence[float]] | None = None,
+        now: float | None = None,
     ) -> Queries:
-        """Known users by id, or histories of item ids (oldest first) of people who are in no table.
-
-        Raises:
-            SettingError: Both or neither is given.
-            UnknownIdError: A user or an item is unknown.
-        """
-        if (users is None) == (histories is None):
-            raise SettingError("Give either users or histories.", hint="A history is a list of item ids.")
-        if users is not None:
-            queries = self.dataset.queries(np.unique(self.dataset.users.ids.index(users)))
-            order = np.searchsorted(queries.users, self.dataset.users.ids.index(users))
-            queries = queries.take(order)
-        else:
-            rows = [self.dataset.items.ids.index(list(history)).tolist() for history in histories or ()]
-            queries = Queries.from_lists(rows)
-        return self._with_profile(queries, profile) if profile else queries
-
-    def _with_profile(self, queries: Queries, profile: Mapping[str, str]) -> Queries:
-        profiles = self.dataset.profiles()
-        if profiles is None:
-            raise DataError("The catalogue declares no user attributes.", hint="Name them under [users].")
-        row = profiles.row(profile)
-        return replace(queries, profiles=row[np.zeros(len(queries), np.int64)])
+        """Known users by id, or histories of item ids (oldest first) of people who are in no table; see `questions`."""
+        return questions(self.dataset, users, histories, profile, times=times, now=now)
 
     def recommend(
         self,
@@ -213,6 +198,7 @@ class Pipeline:
         *,
         k: int = 10,
         profile: Mapping[str, str] | None = None,
+        times: Sequence[Sequence[float]] | None = None,
         exclude: Sequence[str] = (),
         explained: bool = False,
         language: str = "en",
@@ -224,11 +210,24 @@ class Pipeline:
             histories: Lists of item ids, for people who are in no table.
             k: How many items.
             profile: Attributes of a person without a row in the user table.
+            times: Seconds since 1970 of each action of `histories`; those of known users are in the log.
             exclude: Ids of items to leave out.
             explained: Whether the items come with their explanation, the first 100 of each person.
             language: Of the explanations: "en" or "zh".
         """
-        queries = self.queries(users, histories, profile)
+        queries = self.queries(users, histories, profile, times=times)
+        return self.answer(queries, k=k, exclude=exclude, explained=explained, language=language)
+
+    def answer(
+        self,
+        queries: Queries,
+        *,
+        k: int = 10,
+        exclude: Sequence[str] = (),
+        explained: bool = False,
+        language: str = "en",
+    ) -> list[Answer]:
+        """The k best items for each question, such as those of `queries` with the moment at which they are asked."""
         allow = np.ones(self.dataset.n_items, bool)
         allow[self.dataset.items.ids.index(list(exclude))] = False
         found = self.rank(queries, k, allow)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from salon.data import Queries
+from salon.data import Dataset, Queries
 from salon.models.base import Recommender
 from salon.models.popular import Popular
 from salon.registry import name_of
@@ -32,6 +32,14 @@ def ranked(model: Recommender, fallback: Popular, queries: Queries, k: int, allo
     for row in np.flatnonzero((ids < 0).any(axis=1)):
         _fill(ids[row], scores[row], sources[row], more.ids[row], more.scores[row])
     return TopK(ids, scores, sources, (name_of("model", type(model)), POPULAR))
+
+
+def fallback_of(data: Dataset) -> Popular:
+    """What is popular; nothing is where nobody has liked anything yet."""
+    if data.touched().any():
+        return Popular().fit(data)
+    nothing = np.full(data.n_items, -np.inf, np.float32)
+    return Popular().restore({"n_items_": data.n_items, "counts_": nothing})
 
 
 def known(model: Recommender, queries: Queries) -> BoolArray:

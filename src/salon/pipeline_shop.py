@@ -86,10 +86,16 @@ def component(kind: str, choice: Mapping[str, Any] | str, where: str) -> Any:
 def read_shop(path: Path) -> Shop:
     """Reads and checks a catalogue file, down to the settings of its components.
 
+    The folder of a pretrained model is told from the folder of the file, as its tables are.
+
     Raises:
         SettingError: It cannot be read, or has an unknown section, key, component or setting.
     """
-    shop = _sections(read_toml(path), path.name)
+    tables = read_toml(path)
+    model = tables.get("model")
+    if isinstance(model, dict) and isinstance(model.get("pretrained"), str) and model["pretrained"]:
+        tables["model"] = {**model, "pretrained": str(path.parent / model["pretrained"])}
+    shop = _sections(tables, path.name)
     shop.fuser()
     shop.recommender()
     return shop

@@ -1,5 +1,6 @@
 """The values that travel: ids, fields, events, histories, datasets."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,46 @@ def test_unknown_rule_is_an_error() -> None:
     one = np.zeros(1, np.int64)
     with pytest.raises(DataError, match="rule 'best'"):
         merge_repeats(one, one, np.ones(1), "best")
+
+
+def test_a_history_keeps_the_time_of_the_last_action_on_each_item() -> None:
+    events = Events.of([0, 0, 1, 0, 0], [2, 1, 2, 2, 0], times=[5, 7, 1, 9, 3], shown=np.arange(5) == 4)
+    queries = Queries.from_events(events, np.array([1, 0]))
+    assert queries.items.tolist() == [2, 1, 2]
+    assert queries.times is not None
+    assert queries.times.tolist() == [1, 7, 9]
+    taken = queries.take(np.array([1, 1, 0]))
+    assert taken.times is not None
+    assert taken.times.tolist() == [7, 9, 7, 9, 1]
+    some = queries.only(np.array([True, False, True]))
+    assert (some.items.tolist(), some.indptr.tolist()) == ([2, 2], [0, 1, 2])
+    assert some.times is not None
+    assert some.times.tolist() == [1, 9]
+    for kind in ("order", "none"):
+        assert Queries.from_events(Events.of([0], [1], times=[3], time_kind=kind), np.array([0])).times is None
+
+
+def test_lists_may_bring_times_and_repeats_keep_the_last() -> None:
+    queries = Queries.from_lists([[3, 1, 3], [], [2]], times=[[1, 2, 3], [], [9]])
+    assert queries.items.tolist() == [1, 3, 2]
+    assert queries.times is not None
+    assert queries.times.tolist() == [2, 3, 9]
+    assert Queries.from_lists([[3]]).times is None
+    with pytest.raises(DataError, match="times are not as many"):
+        Queries.from_lists([[3, 1]], times=[[1]])
+    with pytest.raises(DataError, match="weights are not as many"):
+        Queries.from_lists([[3, 1]], [[1], [1]])
+
+
+def test_times_and_moments_must_fit() -> None:
+    plain = Queries.from_lists([[3, 1], [2]])
+    with pytest.raises(DataError, match="3 actions, but 1 times"):
+        replace(plain, times=np.zeros(1))
+    with pytest.raises(DataError, match="2 queries, but 3 moments"):
+        replace(plain, now=np.zeros(3))
+    asked = replace(plain, now=np.array([5.0, 6.0])).take(slice(1, None))
+    assert asked.now is not None
+    assert asked.now.tolist() == [6]
 
 
 def test_event_outside_the_catalogue_is_an_error() -> None:

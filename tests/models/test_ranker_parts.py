@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from salon.encode.base import Features, FeatureSet
 from salon.errors import SettingError
 from salon.models.decision_stack import hold_out
 from salon.models.joining import member, standardised
-from salon.models.ranker import Groups, Pool, Ranker, RankerSettings, order_of_sources
+from salon.models.ranker import Groups, Pool, Ranker, RankerSettings, order_of_sources, with_moments
 from salon.models.ranker_features import Facts
 from salon.testing.recommenders import features_of
 
@@ -65,6 +67,11 @@ def test_features_are_what_their_names_say():
     np.testing.assert_allclose(made["history.length"][:, 0], np.log1p([2, 2, 1]), rtol=1e-6)
     want = [np.log1p(counts[[0, 1]]).mean(), np.log1p(counts[[1, 2]]).mean(), np.log1p(1)]
     np.testing.assert_allclose(made["history.popularity"][:, 3], want, rtol=1e-6)
+    assert np.isnan(made["now.hour"]).all()
+    asked = replace(queries, now=np.array([0.0, 6.5 * 3600 + 4 * 86400, np.nan]))  # a Thursday and a Monday
+    told = dict(zip(facts.names(), facts.columns(asked, owner, items).T.reshape(-1, 3, 5), strict=True))
+    np.testing.assert_array_equal(told["now.hour"][:, 0], [0, 6.5, np.nan])
+    np.testing.assert_array_equal(told["now.weekday"][:, 0], [3, 0, np.nan])
     assert made["profile:job=cook"][:, 0].tolist() == [1, 0, 1]
     np.testing.assert_array_equal(made["item:price"][2], [1, 2, np.nan, 4, 5])
     np.testing.assert_array_equal(made["item:kind=x"][0], [1, 1, 0, np.nan, 1])
@@ -166,6 +173,21 @@ def test_the_sources_of_training_have_not_seen_the_answers(world, monkeypatch):
         likes[i] += 1
     want = np.log1p([likes[int(i)] for i in model.train_.items])
     np.testing.assert_allclose(model.train_.features[:, place], want, rtol=1e-6)
+
+
+def test_learning_asks_at_the_time_of_the_last_answer_and_every_second_time_at_none(world):
+    data, _ = world
+    asked = Events.of(data.events.users, data.events.items, times=3.0 * np.arange(len(data.events)))
+    timed = data.with_events(asked)
+    questions, _ = hold_out(timed, np.random.default_rng(0))
+    now = with_moments(questions, timed).queries.now
+    last = dict(zip(zip(asked.users, asked.items, strict=True), asked.times, strict=True))
+    for row, moment in enumerate(now):
+        person, answers = questions.queries.users[row], questions.targets[[row]].indices
+        want = max(last[person, item] for item in answers) if row % 2 == 0 else np.nan
+        np.testing.assert_array_equal(moment, want)
+    untimed = data.with_events(Events.of(asked.users, asked.items))
+    assert with_moments(questions, untimed).queries.now is None
 
 
 def test_shuffled_groups_hold_the_same_candidates():

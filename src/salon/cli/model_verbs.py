@@ -51,7 +51,8 @@ def fit(
     about = {"model": str(out), "items": data.n_items, "users": data.n_users, "events": len(data.events)}
     if not emit({**about, "seconds": seconds, "settings": pipeline.fitted.settings.model_dump()}, json):
         say(f"Learned from {len(data.events)} events of {data.n_users} users on {data.n_items} items in {seconds} s.")
-        say(f"Saved to {out}. Next: salon recommend {out} --user {data.users.ids[0]}")
+        person = f"--user {data.users.ids[0]}" if data.n_users else f"--history {data.items.ids[0]}"
+        say(f"Saved to {out}. Next: salon recommend {out} {person}")
 
 
 def recommend(

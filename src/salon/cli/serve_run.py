@@ -53,8 +53,8 @@ def run(
         try:
             secret = session_secret((Path(home) if home else home_of(model)) / SESSION_FILE)
             app = create_app(tenants, settings, secret)
-            _tell(settings, listening.getsockname()[1])
-            _tell_key(tenants["default"].store, key_file)
+            address = _tell(settings, listening.getsockname()[1])
+            _tell_key(tenants["default"].store, key_file, address)
         except BaseException:
             for tenant in tenants.values():
                 tenant.service.close()
@@ -101,16 +101,17 @@ def _listen(host: str, port: int) -> socket.socket:
     return found
 
 
-def _tell(settings: ServeSettings, port: int) -> None:
-    """Says where the pages and the API are."""
+def _tell(settings: ServeSettings, port: int) -> str:
+    """Says where the pages and the API are; gives the address of the server."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104
     address = f"{'https' if settings.tls_cert else 'http'}://{host}:{port}"
     say(f"Window:  {address}/")
     say(f"Studio:  {address}/studio")
     say(f"API:     {address}/openapi.json")
+    return address
 
 
-def _tell_key(store: Store, key_file: Path | None) -> None:
+def _tell_key(store: Store, key_file: Path | None, address: str) -> None:
     """Makes the first key where there is none, and shows it once."""
     if store.keys.all():
         say("Sign in with a key of yours; make another one with: salon keys add")
@@ -119,6 +120,8 @@ def _tell_key(store: Store, key_file: Path | None) -> None:
             stream.write(first_key(store) + "\n")
         say(f"The first key is in {key_file}.")
     else:
-        say(f"Key:     {first_key(store)}")
+        key = first_key(store)
+        say(f"Key:     {key}")
         say("This key is shown once: keep it. The pages ask for it; programs send it as a Bearer token.")
+        say(f"Open:    {address}/#key={key}")
     sys.stdout.flush()

@@ -67,9 +67,9 @@ class Dataset:
         rows = self.events.in_order()
         rows = rows[~self.events.shown[rows]]
         events = self.events
-        merged = merge_repeats(events.users[rows], events.items[rows], events.weights[rows], self.repeat)
-        users, items, weights = (column[merged[2] > 0] for column in merged)
-        return sparse.csr_array((weights, (users, items)), shape=(self.n_users, self.n_items))
+        last, weights = merge_repeats(events.users[rows], events.items[rows], events.weights[rows], self.repeat)
+        rows, weights = rows[last[weights > 0]], weights[weights > 0]
+        return sparse.csr_array((weights, (events.users[rows], events.items[rows])), shape=(self.n_users, self.n_items))
 
     def touched(self) -> BoolArray:
         """(items,) bool, the items with at least one positive action."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -24,6 +24,9 @@ class Queries:
         users: (n,) int64 rows of the user table, -1 for people who are in no table.
         ordered: Whether the order inside a history means anything.
         profiles: (n, attributes) sparse float32 of user attributes, or None.
+        times: (actions,) float64 seconds since 1970 of the last action on each item, NaN where unknown; None where all
+            are.
+        now: (n,) float64 seconds since 1970 at which each question is asked, NaN where unknown; None where all are.
     """
 
     indptr: IntArray
@@ -32,29 +35,52 @@ class Queries:
     users: IntArray
     ordered: bool = True
     profiles: sparse.csr_array | None = None
+    times: FloatArray | None = None
+    now: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if len(self.indptr) != len(self.users) + 1 or self.indptr[-1] != len(self.items):
             raise DataError(f"{len(self.users)} queries, but the row pointer has {len(self.indptr)} entries.")
         if len(self.weights) != len(self.items):
             raise DataError(f"{len(self.items)} actions, but {len(self.weights)} weights.")
+        if self.times is not None and len(self.times) != len(self.items):
+            raise DataError(f"{len(self.items)} actions, but {len(self.times)} times.")
+        if self.now is not None and len(self.now) != len(self.users):
+            raise DataError(f"{len(self.users)} queries, but {len(self.now)} moments at which they are asked.")
 
     def __len__(self) -> int:
         return len(self.users)
 
     @classmethod
     def from_lists(
-        cls, histories: Sequence[Sequence[int]], weights: Sequence[Sequence[float]] | None = None
+        cls,
+        histories: Sequence[Sequence[int]],
+        weights: Sequence[Sequence[float]] | None = None,
+        times: Sequence[Sequence[float]] | None = None,
     ) -> Queries:
-        """Queries of unknown people from lists of item rows, oldest first; repeats keep their last place."""
+        """Queries of unknown people from lists of item rows, oldest first; repeats keep their last place.
+
+        Args:
+            histories: n lists of item rows.
+            weights: A weight per action, 1 where not given.
+            times: Seconds since 1970 per action.
+
+        Raises:
+            DataError: A list of weights or times is not as long as its history.
+        """
+        for what, given in (("weights", weights), ("times", times)):
+            if given is not None and list(map(len, given)) != list(map(len, histories)):
+                raise DataError(f"The {what} are not as many as the actions.", hint="Give one per item of a history.")
         kept = [_last_places(history) for history in histories]
         indptr = np.concatenate([[0], np.cumsum([len(k) for k in kept])]).astype(np.int64)
-        items = np.array([h[i] for h, k in zip(histories, kept, strict=True) for i in k], np.int64)
-        if weights is None:
-            flat = np.ones(len(items), np.float32)
-        else:
-            flat = np.array([w[i] for w, k in zip(weights, kept, strict=True) for i in k], np.float32)
-        return cls(indptr, items, flat, np.full(len(histories), -1, np.int64))
+
+        def flat(rows: Sequence[Sequence[float]]) -> list[float]:
+            return [row[i] for row, places in zip(rows, kept, strict=True) for i in places]
+
+        items = np.array(flat(histories), np.int64)
+        worth = np.ones(len(items), np.float32) if weights is None else np.array(flat(weights), np.float32)
+        when = None if times is None else np.array(flat(times), np.float64)
+        return cls(indptr, items, worth, np.full(len(histories), -1, np.int64), times=when)
 
     @classmethod
     def from_events(
@@ -65,7 +91,7 @@ class Queries:
         repeat: str = "max",
         profiles: sparse.csr_array | None = None,
     ) -> Queries:
-        """The histories of some users, repeats merged.
+        """The histories of some users, repeats merged; with times where those of the log are timestamps.
 
         Args:
             events: The log; exposures (`shown`) are left out.
@@ -78,12 +104,15 @@ class Queries:
         wanted[users] = np.arange(len(users))
         rows = np.flatnonzero((wanted[events.users] >= 0) & ~events.shown)  # few of many: picked before sorting
         rows = rows[np.lexsort((rows, events.times[rows], events.users[rows]))]
-        owner, items, weights = wanted[events.users[rows]], events.items[rows], events.weights[rows]
-        owner, items, weights = merge_repeats(owner, items, weights, repeat)
+        owner = wanted[events.users[rows]]
+        last, weights = merge_repeats(owner, events.items[rows], events.weights[rows], repeat)
+        rows, owner = rows[last], owner[last]
         order = np.argsort(owner, kind="stable")
+        rows = rows[order]
         indptr = np.searchsorted(owner[order], np.arange(len(users) + 1)).astype(np.int64)
         taken = None if profiles is None else sparse.csr_array(profiles[users])
-        return cls(indptr, items[order], weights[order], users, events.has_order, taken)
+        times = events.times[rows] if events.time_kind == "timestamp" else None
+        return cls(indptr, events.items[rows], weights[order], users, events.has_order, taken, times)
 
     def take(self, rows: IntArray | slice) -> Queries:
         """Some queries only, in the order given."""
@@ -92,7 +121,16 @@ class Queries:
         indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         flat = np.repeat(self.indptr[rows] - indptr[:-1], counts) + np.arange(indptr[-1])
         taken = None if self.profiles is None else sparse.csr_array(self.profiles[rows])
-        return Queries(indptr, self.items[flat], self.weights[flat], self.users[rows], self.ordered, taken)
+        times = None if self.times is None else self.times[flat]
+        now = None if self.now is None else self.now[rows]
+        return Queries(indptr, self.items[flat], self.weights[flat], self.users[rows], self.ordered, taken, times, now)
+
+    def only(self, kept: BoolArray) -> Queries:
+        """The same questions with some of their actions, `kept` (actions,) bool."""
+        counts = np.bincount(self.row_of()[kept], minlength=len(self))
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        times = None if self.times is None else self.times[kept]
+        return replace(self, indptr=indptr, items=self.items[kept], weights=self.weights[kept], times=times)
 
     def row_of(self) -> IntArray:
         """(actions,) the query of each action."""
@@ -125,10 +163,8 @@ def _last_places(history: Sequence[int]) -> list[int]:
     return sorted({item: place for place, item in enumerate(history)}.values())
 
 
-def merge_repeats(
-    owner: IntArray, items: IntArray, weights: FloatArray, rule: str
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """One row per (owner, item), at the place of its last occurrence.
+def merge_repeats(owner: IntArray, items: IntArray, weights: FloatArray, rule: str) -> tuple[IntArray, FloatArray]:
+    """One row per (owner, item), the last one.
 
     Args:
         owner: (n,) int, rows in time order per owner.
@@ -138,7 +174,7 @@ def merge_repeats(
             the last one.
 
     Returns:
-        owner, items, weights of the merged rows, in the order of the last occurrences.
+        The rows that stay, ascending, and their merged weights, float32.
     """
     n = len(owner)
     order = np.lexsort((np.arange(n), items, owner))
@@ -158,7 +194,7 @@ def merge_repeats(
         raise DataError(f"Unknown rule {rule!r} for repeated actions.", hint="Known: last, max, sum.")
     place = order[last]
     back = np.argsort(place, kind="stable")
-    return owner[place][back], items[place][back], np.asarray(merged, np.float32)[back]
+    return place[back], np.asarray(merged, np.float32)[back]
 
 
 @dataclass(frozen=True)
@@ -166,7 +202,7 @@ class Holdout:
     """Questions whose answers are known: what a model is validated and tested on.
 
     Attributes:
-        queries: The histories that may be seen.
+        queries: The histories that may be seen. Splits leave `now` unknown: it would be the time of the answer.
         targets: (n, items) sparse, 1 where the item was acted on later.
         exclude: (n, items) sparse, further items that must not be ranked, such as those of validation at test, or
             None.

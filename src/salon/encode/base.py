@@ -38,7 +38,7 @@ class Features:
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.present):
             raise DataError(f"Vectors {self.vectors.shape} and mask {self.present.shape} do not fit.")
-        if not np.isfinite(self.vectors[self.present]).all():
+        if not np.isfinite(self.vectors).all() and not np.isfinite(self.vectors[self.present]).all():
             row = int(np.flatnonzero(self.present & ~np.isfinite(self.vectors).all(axis=1))[0])
             raise DataError(f"The vector of item row {row} is not finite.", hint="Mask it, or encode it again.")
 

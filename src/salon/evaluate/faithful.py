@@ -103,11 +103,7 @@ def without_each_action(query: Queries) -> Queries:
         raise DataError(f"{len(query)} queries were given.", hint="Explain one query at a time.")
     m = len(query.items)
     kept = ~np.eye(m + 1, m, k=-1, dtype=bool)  # (m + 1, m); the first row keeps all
-    flat = np.broadcast_to(np.arange(m), kept.shape)[kept]
-    indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int64)
-    repeated = query.take(np.zeros(m + 1, np.int64))
-    users = np.repeat(query.users, m + 1)
-    return Queries(indptr, query.items[flat], query.weights[flat], users, query.ordered, repeated.profiles)
+    return query.take(np.zeros(m + 1, np.int64)).only(kept.ravel())
 
 
 def action_drops(score: Callable[[Queries], FloatArray], query: Queries, item: int) -> FloatArray:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from salon.data import Dataset, Events, Holdout, Queries
+from salon.data import Dataset, Events, Holdout
 from salon.data.parting import Split, acted_pairs, among, pair_keys, unique_keys
 from salon.data.read import add_users
 from salon.data.split import hide_modality
@@ -244,7 +244,8 @@ def _with_history(holdout: Holdout, users: IntArray, items: IntArray) -> Holdout
     flat = np.concatenate([items[mine], queries.items])[order]
     weights = np.concatenate([np.ones(int(mine.sum()), np.float32), queries.weights])[order]
     indptr = np.searchsorted(owner[order], np.arange(len(queries) + 1)).astype(np.int64)
-    return replace(holdout, queries=Queries(indptr, flat, weights, queries.users, queries.ordered, queries.profiles))
+    times = None if queries.times is None else np.concatenate([np.full(int(mine.sum()), np.nan), queries.times])[order]
+    return replace(holdout, queries=replace(queries, indptr=indptr, items=flat, weights=weights, times=times))
 
 
 def _with_outliers(train: Dataset, strength: float, rng: np.random.Generator) -> Dataset:

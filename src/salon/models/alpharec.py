@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -10,18 +11,25 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from salon.data import Dataset
 from salon.models.base import Grid
 from salon.models.deep import DeepRecommender, MediaSettings
+from salon.models.deep_answers import Answers
 from salon.models.deep_graph import Graph, layers, mean_links, mean_of_layers
-from salon.models.deep_media import having_any
+from salon.models.deep_media import Media, having_any
 from salon.models.deep_network import Material, MediaNetwork, PairNetwork
+from salon.models.pretrained import PretrainedSettings, Start, Transferable, projection_state
+from salon.models.rows import ones_like, touched_columns
 from salon.training.losses import sampled_softmax
+from salon.training.network import flat_weights, load_flat, to_numpy
 from salon.types import BoolArray
 
 
-class AlphaRecSettings(MediaSettings):
+class AlphaRecSettings(MediaSettings, PretrainedSettings):
     """Settings of `AlphaRec`."""
 
+    epochs: int = Field(300, ge=0)
+    """Most passes over the likes; 0 takes a pretrained model as it is."""
     reg: float = Field(0.0, ge=0)
     """Weight of the squared weights of the network."""
     negatives: int = Field(256, ge=1)
@@ -36,7 +44,7 @@ class AlphaRecSettings(MediaSettings):
     """Divides the cosines, tau."""
 
 
-class AlphaRec(DeepRecommender):
+class AlphaRec(Transferable, DeepRecommender):
     """Language representations for recommendation (Sheng et al., ICLR 2025), for any modalities.
 
         e_i = MLP(f_i),  e_u = mean of e_i over the likes,  then the mean of layers 0..L of LightGCN
@@ -45,11 +53,14 @@ class AlphaRec(DeepRecommender):
     The features of all modalities stand side by side, absent ones as 0. The negatives of a batch are shared by its rows
     (the paper draws them for each row); one that equals the liked item is left out. An item nobody liked has its own
     layer 0 and nothing from the graph. An item without any feature is placed by its likes alone.
+
+    The perceptron knows no ids: on another catalogue it reads the graph of the likes there, where there are any, and a
+    person is the mean of e_i where there are none.
     """
 
-    needs_features = True
-    handles_cold_items = True
     settings: AlphaRecSettings
+    carried = ("mlp_",)
+    shape = ("dim", "hidden")
     grid: ClassVar[Grid] = {"temperature": (0.1, 0.15, 0.2), "layers": (1, 2), "learning_rate": (1e-3, 3e-3)}
 
     def _network(self, material: Material) -> PairNetwork:
@@ -57,6 +68,20 @@ class AlphaRec(DeepRecommender):
 
     def _placed(self, material: Material) -> BoolArray:
         return material.touched | having_any(material.media, material.n_items)
+
+    def _carried(self, network: PairNetwork, material: Material) -> dict[str, Any]:
+        assert isinstance(network, AlphaRecNetwork)
+        return {"mlp_": flat_weights(network.mlp.parameters()), **projection_state(material.media)}
+
+    def _moved(self, data: Dataset, media: Mapping[str, Media], start: Start) -> dict[str, Any]:
+        rows = ones_like(data.positives())
+        material = Material(rows, touched_columns(rows), media, start)
+        with torch.random.fork_rng(), torch.no_grad():
+            network = self._network(material).eval()
+            users, items = (to_numpy(part) for part in network.vectors())
+        placed = self._placed(material)
+        answers = Answers.of(rows, users, items, placed) if rows.nnz else Answers.of_items(items, placed)
+        return {**answers.state(), **self._carried(network, material)}
 
 
 class AlphaRecNetwork(MediaNetwork):
@@ -70,6 +95,8 @@ class AlphaRecNetwork(MediaNetwork):
         width = sum(one.vectors.shape[1] for one in material.media.values())
         hidden = settings.hidden or max(width // 2, settings.dim)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.LeakyReLU(), nn.Linear(hidden, settings.dim))
+        if material.start is not None:
+            load_flat(self.mlp.parameters(), material.start.arrays["mlp_"])
         self.links, self.means = material.links(), Graph(mean_links(material.rows))
         self.placed = having_any(material.media, material.n_items)
         self.register_buffer("any", torch.from_numpy(self.placed[:, None].astype(np.float32)), persistent=False)

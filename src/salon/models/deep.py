@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,9 +23,10 @@ from salon.encode.base import FeatureSet
 from salon.errors import ResourceError
 from salon.models.base import VectorRecommender
 from salon.models.deep_answers import Answers
-from salon.models.deep_media import Media, prepared
+from salon.models.deep_media import Media, moved, prepared
 from salon.models.deep_network import Material, PairNetwork
 from salon.models.deep_question import Question, hold_out
+from salon.models.pretrained import Start
 from salon.models.rows import query_rows, touched_columns, training_rows
 from salon.training.batches import Negatives, shuffled
 from salon.training.loop import train
@@ -89,39 +91,38 @@ class DeepRecommender(VectorRecommender):
     def _fit(
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
     ) -> dict[str, Any]:
+        start = self._start()
         rows = training_rows(data, weighted=False)
-        media = prepared(items, self.settings.width) if isinstance(self.settings, MediaSettings) else {}
+        media: Mapping[str, Media] = {}
+        if isinstance(self.settings, MediaSettings):
+            media = prepared(items, self.settings.width) if start is None else moved(items, start.projections)
         self._refuse_too_much(rows, media)
+        material = Material(rows, touched_columns(rows), media, start)
         if validation is not None:
-            answers = self._learn(rows, media, Question.of(validation, rng), rng, self.settings)[0]
-        else:
-            answers = self._learn_by_holdout(rows, media, rng)
-        return {f"{name}_": value for name, value in vars(answers).items()}
+            return self._learn(material, Question.of(validation, rng), rng, self.settings)[0]
+        return self._learn_by_holdout(material, rng)
 
-    def _learn_by_holdout(
-        self, rows: sparse.csr_array, media: Mapping[str, Media], rng: np.random.Generator
-    ) -> Answers:
+    def _start(self) -> Start | None:
+        """Where training begins, if not anew."""
+        return None
+
+    def _learn_by_holdout(self, material: Material, rng: np.random.Generator) -> dict[str, Any]:
         """Training on nine tenths finds the number of epochs of training on all."""
         settings, folder = self.settings, self.settings.checkpoint
         if settings.patience and settings.epochs > settings.validate_every:
-            kept, question = hold_out(rows, rng)
+            kept, question = hold_out(material.rows, rng)
             first = {"checkpoint": str(Path(folder) / "choose") if folder else ""}
-            epochs = self._learn(kept, media, question, rng, settings.model_copy(update=first))[1]
+            part = replace(material, rows=kept, touched=touched_columns(kept))
+            epochs = self._learn(part, question, rng, settings.model_copy(update=first))[1]
             settings = settings.model_copy(
                 update={"epochs": epochs, "checkpoint": str(Path(folder) / "all") if folder else ""}
             )
-        return self._learn(rows, media, None, rng, settings)[0]
+        return self._learn(material, None, rng, settings)[0]
 
     def _learn(
-        self,
-        rows: sparse.csr_array,
-        media: Mapping[str, Media],
-        question: Question | None,
-        rng: np.random.Generator,
-        settings: DeepSettings,
-    ) -> tuple[Answers, int]:
-        """One training run: what it answers with, and its best epoch."""
-        material = Material(rows, touched_columns(rows), media)
+        self, material: Material, question: Question | None, rng: np.random.Generator, settings: DeepSettings
+    ) -> tuple[dict[str, Any], int]:
+        """One training run: what was learned, and its best epoch."""
         with seeded(rng):
             network = self._network(material)
         placed = self._placed(material)
@@ -129,12 +130,16 @@ class DeepRecommender(VectorRecommender):
         def answers() -> Answers:
             with torch.no_grad():
                 users, items = network.vectors()
-            return Answers.of(rows, to_numpy(users), to_numpy(items), placed)
+            return Answers.of(material.rows, to_numpy(users), to_numpy(items), placed)
 
         score = None if question is None else lambda: question.score(answers())
-        batches = Pairs(rows, settings, network)
+        batches = Pairs(material.rows, settings, network)
         history = train(network, batches, settings, rng=rng, score=score)
-        return answers(), history.best_epoch
+        return {**answers().state(), **self._carried(network, material)}, history.best_epoch
+
+    def _carried(self, network: PairNetwork, material: Material) -> dict[str, Any]:
+        """What is kept beside the answers, by attribute name."""
+        return {}
 
     def _refuse_too_much(self, rows: sparse.csr_array, media: Mapping[str, Media]) -> None:
         gigabytes = 4e-9 * self._floats(rows, media)

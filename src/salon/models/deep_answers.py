@@ -13,6 +13,7 @@ Hence an answer depends on the history alone: not on whose it is, nor on what el
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -73,6 +74,17 @@ class Answers:
         merged = owners @ users
         fold = _fold(history_means(rows, items, placed), users, np.diff(rows.indptr))
         return cls(keys, (merged / counts[:, None]).astype(np.float32), items, placed, fold)
+
+    @classmethod
+    def of_items(cls, items: FloatArray, placed: BoolArray) -> Answers:
+        """Of (items, d) alone, where nobody has been met: a person is the mean of the vectors of their likes."""
+        dim = items.shape[1]
+        items = np.where(placed[:, None], items, np.float32(0)).astype(np.float32)
+        return cls(np.zeros(1, np.uint64), np.zeros((1, dim), np.float32), items, placed, np.eye(dim + 1, dim))
+
+    def state(self) -> dict[str, Any]:
+        """As learned attributes."""
+        return {f"{name}_": value for name, value in vars(self).items()}
 
     def people(self, history: sparse.csr_array) -> FloatArray:
         """(n, d) float32 of (n, items) sparse likes; the zero vector where no liked item is placed."""

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from salon.models.deep_graph import Graph, media_graph, normalised_links
 from salon.models.deep_media import Media
+from salon.models.pretrained import Start
 from salon.training.losses import bpr, info_nce
 from salon.types import BoolArray
 
@@ -31,11 +32,13 @@ class Material:
         rows: (users, items) sparse ones, the likes to learn from.
         touched: (items,) bool, the items that somebody liked.
         media: The modalities by name.
+        start: Where training begins, or None.
     """
 
     rows: sparse.csr_array
     touched: BoolArray
     media: Mapping[str, Media]
+    start: Start | None = None
 
     @property
     def n_users(self) -> int:

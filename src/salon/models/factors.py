@@ -332,7 +332,8 @@ def _ratings(data: Dataset) -> sparse.csr_array:
     if rows.size == 0:
         raise DataError("There are no explicit ratings to learn from.", hint="Declare the rating column of the events.")
     events = data.events
-    users, items, values = merge_repeats(events.users[rows], events.items[rows], events.values[rows], "last")
+    last, values = merge_repeats(events.users[rows], events.items[rows], events.values[rows], "last")
+    users, items = events.users[rows[last]], events.items[rows[last]]
     return sparse.csr_array((values.astype(np.float64), (users, items)), shape=(data.n_users, data.n_items))
 
 

@@ -17,7 +17,7 @@ from salon.errors import DataError, SettingError, did_you_mean
 from salon.index.graph import knn_graph, symmetric_normalised, symmetrised
 from salon.metrics import hit_matrix, ndcg, relevant_counts
 from salon.models.base import Recommender
-from salon.models.linear_holdout import CUT, asked_only, keep, targets_of, warm_actions
+from salon.models.linear_holdout import CUT, asked_only, targets_of, warm_actions
 from salon.models.rows import answerable, ones_like, query_rows
 from salon.models.walks import gram, leading
 from salon.types import BoolArray, FloatArray
@@ -91,7 +91,7 @@ class MediaGraphFilter(Recommender):
             asked, train = validation, queries
             if asked is None:
                 chosen = warm_actions(queries, queries.ordered, rng)
-                train = keep(queries, ~chosen)
+                train = queries.only(~chosen)
                 asked = Holdout(train, targets_of(queries, chosen, data.n_items))
             asked = asked_only(asked, np.ones(data.n_items, bool), rng)
             if len(asked):

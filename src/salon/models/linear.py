@@ -396,4 +396,4 @@ def _with_answers(queries: Queries, validation: Holdout) -> Queries:
     weights = np.concatenate([weights, np.ones(len(new), np.float32)])
     order = np.argsort(owner, kind="stable")
     indptr = np.searchsorted(owner[order], np.arange(len(queries) + 1)).astype(np.int64)
-    return replace(queries, indptr=indptr, items=items[order], weights=weights[order])
+    return replace(queries, indptr=indptr, items=items[order], weights=weights[order], times=None)

@@ -70,13 +70,6 @@ class Task:
         return [float(total) / max(len(asked), 1) for total in totals]
 
 
-def keep(queries: Queries, kept: BoolArray) -> Queries:
-    """The queries with some of their actions only, `kept` (actions,) bool."""
-    counts = np.bincount(queries.row_of()[kept], minlength=len(queries))
-    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return replace(queries, indptr=indptr, items=queries.items[kept], weights=queries.weights[kept])
-
-
 def targets_of(queries: Queries, asked: BoolArray, n_items: int) -> sparse.csr_array:
     """(n, items) float32, 1 at the actions `asked` (actions,) bool."""
     place = (queries.row_of()[asked], queries.items[asked])
@@ -114,7 +107,7 @@ def split_task(problem: Problem, asked: BoolArray, cold: IntArray | None, rng: n
     train, n_items = problem.train, problem.n_items
     hidden = np.zeros(n_items, bool)
     hidden[[] if cold is None else cold] = True
-    rest = keep(train, ~asked & ~hidden[train.items])
+    rest = train.only(~asked & ~hidden[train.items])
     holdout = Holdout(rest, targets_of(train, asked | (hidden[train.items] & (train.weights > 0)), n_items))
     smaller = Problem(rest, problem.media, n_items, problem.n_attributes)
     return Task(smaller, asked_only(holdout, np.ones(n_items, bool), rng), cold)

@@ -24,9 +24,16 @@ class LocalScorer(Scorer):
 
     @cached_property
     def place(self) -> IntArray:
-        """(items + attributes,) int64 place of each row among those that took part, -1 for the others."""
-        found: IntArray = np.full(max(int(self.rows.max(initial=-1)) + 1, self.n_items), -1, np.int64)
+        """(rows,) int64 place of each row among those that took part, -1 for the others."""
+        found: IntArray = np.full(int(self.rows.max(initial=-1)) + 1, -1, np.int64)
         found[self.rows] = np.arange(len(self.rows))
+        return found
+
+    @cached_property
+    def cold_place(self) -> IntArray:
+        """(items,) int64 place of each item among the cold ones, -1 for the others."""
+        found: IntArray = np.full(self.n_items, -1, np.int64)
+        found[self.twins.cold] = np.arange(len(self.twins.cold))
         return found
 
     @cached_property
@@ -48,10 +55,9 @@ class LocalScorer(Scorer):
 
     def folded(self, queries: sparse.csr_array) -> sparse.csr_array:
         """As in `Scorer`; columns are not copied for histories of touched items alone."""
-        inside = queries.indices < len(self.place)
-        places = np.where(inside, self.place[np.where(inside, queries.indices, 0)], -1)
+        places = looked_up(self.place, queries.indices)
         kept = places >= 0
-        if not kept.all() and len(self.twins.cold) and np.isin(queries.indices[~kept], self.twins.cold).any():
+        if not kept.all() and (looked_up(self.cold_place, queries.indices[~kept]) >= 0).any():
             return super().folded(queries)
         counts = np.add.reduceat(np.append(kept, False).astype(np.int64), queries.indptr[:-1])
         counts[np.diff(queries.indptr) == 0] = 0
@@ -74,28 +80,27 @@ class LocalScorer(Scorer):
             if len(self.twins.cold):
                 scores[query, self.twins.cold] = self._cold(*entries)
         if len(self.twins.cold):
-            self._without_own(queries, folded, scores)
+            self._without_own(queries, scores)
         return scores
 
     def _cold(self, places: IntArray, values: FloatArray) -> FloatArray:
         """(c,) float32 scores of the cold items for one folded history."""
         twins, count = self.twins, self.warm_count
-        columns, total = spread(places, values, self.handed)
-        passed = total[:count]
+        passed = spread(places, values, self.handed)[1][:count]
         warm = places < count
         if twins.own:
             np.add.at(passed, places[warm], twins.own * values[warm])
-            columns = np.concatenate([columns, places[warm]])
-        columns = np.unique(columns[columns < count])
-        _, found = spread(columns, passed[columns], twins.weights)
-        return np.asarray(found * twins.gain, np.float32)
+        there = np.flatnonzero(passed)
+        return np.asarray(spread(there, passed[there], twins.weights)[1] * twins.gain, np.float32)
 
-    def _without_own(self, queries: sparse.csr_array, folded: sparse.csr_array, scores: FloatArray) -> None:
+    def _without_own(self, queries: sparse.csr_array, scores: FloatArray) -> None:
         """Takes off what cold items of a history say of themselves: an item is not its own twin."""
-        history = sparse.coo_array(queries[:, self.twins.cold]) if len(folded.data) else sparse.coo_array((0, 0))
-        if history.nnz:
-            own = history.data * self.own_scores(history.col) * self.twins.gain[history.col]
-            scores[history.row, self.twins.cold[history.col]] -= own
+        cold = looked_up(self.cold_place, queries.indices)
+        entries = np.flatnonzero(cold >= 0)
+        if len(entries):
+            rows = np.repeat(np.arange(queries.shape[0]), np.diff(queries.indptr))[entries]
+            cold, data = cold[entries], queries.data[entries]
+            scores[rows, self.twins.cold[cold]] -= data * self.own_scores(cold) * self.twins.gain[cold]
 
     def _passed(self, folded: sparse.csr_array) -> sparse.csr_array:
         """(n, t) sparse: what the touched items hand on, folded (handed + s I)."""
@@ -111,6 +116,13 @@ class LocalScorer(Scorer):
         passed = self._passed(sparse.csr_array(sparse.hstack([scaled, empty], format="csr", dtype=np.float32)))
         own: FloatArray = np.asarray(passed.multiply(columns).sum(axis=1), np.float32)
         return own
+
+
+def looked_up(table: IntArray, rows: IntArray) -> IntArray:
+    """(m,) int64 entries of a table of places, -1 for rows behind its end."""
+    if not len(table):
+        return np.full(len(rows), -1, np.int64)
+    return np.where(rows < len(table), table[np.minimum(rows, len(table) - 1)], -1)
 
 
 def spread(rows: IntArray, values: FloatArray, matrix: sparse.csr_array) -> tuple[IntArray, FloatArray]:

@@ -16,7 +16,7 @@ from scipy import sparse
 from salon.arrays import block_size, blocks, top_k
 from salon.data import Holdout
 from salon.metrics import hit_matrix, ndcg, relevant_counts
-from salon.models.linear_holdout import CUT, asked_only, keep, targets_of, warm_actions
+from salon.models.linear_holdout import CUT, asked_only, targets_of, warm_actions
 from salon.models.linear_local import LocalProblem, Reach, local_problem
 from salon.models.linear_local_solve import LocalSolution
 from salon.models.linear_point import CLICK_GRID, DISLIKES, MEDIA_GRID, ORDER_GRID, PROFILES, SHAPE_GRID, STARTS, Point
@@ -97,7 +97,7 @@ def local_search(
     asked, train = validation, problem
     if asked is None:
         chosen = warm_actions(problem.train, last, rng)
-        rest = keep(problem.train, ~chosen)
+        rest = problem.train.only(~chosen)
         asked = Holdout(rest, targets_of(problem.train, chosen, problem.n_items))
         train = Problem(rest, problem.media, problem.n_items, problem.n_attributes)
     start = start.moved({"twin_media": 1.0})

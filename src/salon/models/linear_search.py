@@ -22,7 +22,6 @@ from salon.models.linear_holdout import (
     asked_only,
     cold_folds,
     hide_items,
-    keep,
     targets_of,
     warm_task,
 )
@@ -255,7 +254,7 @@ def _rival_task(
     asked.data = (rng.random(acted.nnz) < share).astype(np.float32)
     silent.data = 1 - asked.data
     targets = sparse.csr_array((targets_of(train, warm, n_items) + asked).minimum(1.0))
-    rest = keep(train, ~warm)
+    rest = train.only(~warm)
     smaller = Problem(rest, problem.media, n_items, problem.n_attributes)
     silent.eliminate_zeros()
     return Task(smaller, asked_only(Holdout(rest, targets, silent), np.ones(n_items, bool), rng), hidden.cold)

@@ -80,18 +80,17 @@ def with_empty(matrix: sparse.csr_array | None, at: int, count: int) -> sparse.c
     """The matrix with `count` empty rows and columns put in before row and column `at`."""
     if matrix is None:
         return None
-    part, size = sparse.coo_array(matrix), matrix.shape[0] + count
-    rows, columns = (np.where(index < at, index, index + count) for index in (part.row, part.col))
-    return sparse.csr_array((part.data, (rows, columns)), shape=(size, size))
+    size, ends, columns = matrix.shape[0] + count, matrix.indptr, matrix.indices
+    if at < matrix.shape[1]:
+        columns = np.where(columns < at, columns, columns + count).astype(columns.dtype)
+    ends = np.concatenate([ends[: at + 1], np.full(count, ends[at]), ends[at + 1 :]]).astype(ends.dtype)
+    return sparse.csr_array((matrix.data, columns, ends), shape=(size, size))
 
 
 def latest(queries: Queries, limit: int) -> Queries:
     """The queries with only the `limit` latest actions of every history."""
     kept = queries.recency_rank() < limit
-    if kept.all():
-        return queries
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(queries.row_of()[kept], minlength=len(queries)))])
-    return replace(queries, indptr=indptr, items=queries.items[kept], weights=queries.weights[kept])
+    return queries if kept.all() else queries.only(kept)
 
 
 def liked_rows(queries: Queries, n_items: int, n_attributes: int) -> sparse.csr_array:

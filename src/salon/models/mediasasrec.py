@@ -13,7 +13,7 @@ from salon.models.sequence_media import AdaptedItems
 from salon.models.sequence_network import Catalogue, ItemNetwork
 
 
-class MediaSASRecSettings(SASRecSettings, MediaSequenceSettings):
+class MediaSASRecSettings(MediaSequenceSettings, SASRecSettings):
     """Settings of `MediaSASRec`."""
 
     experts: int = Field(4, ge=1, le=64)
@@ -28,11 +28,13 @@ class MediaSASRec(MediaSequenceRecommender, SASRec):
         e_i = mean over its modalities m of sum_g softmax(f_im U_m)_g (f_im - b_mg) W_mg,  + v_i where ids are wanted
 
     The same e_i is read at a step and compared. An absent modality is left out of the mean. Differs from the paper:
-    several modalities, no pre-training on other shops, no noise in the gate, scores are products and not cosines. An
-    item nobody liked has no v_i; training hides each v_i now and then, so that features learn to stand alone.
+    several modalities, pre-training on one other shop and by the next item alone (`pretrained`), no noise in the gate,
+    scores are products and not cosines. An item nobody liked has no v_i; training hides each v_i now and then, so that
+    features learn to stand alone.
     """
 
     settings: MediaSASRecSettings
+    shape = ("dim", "length", "blocks", "heads", "intervals", "experts", "join")
     grid: ClassVar[Grid] = {"ids": (True, False), "dropout": (0.2, 0.5), "learning_rate": (5e-4, 1e-3)}
 
     def _items(self, catalogue: Catalogue) -> ItemNetwork:

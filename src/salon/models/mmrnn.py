@@ -36,6 +36,7 @@ class MultimodalRNN(MediaSequenceRecommender):
 
     tied = False
     settings: MultimodalRNNSettings
+    shape = ("dim", "hidden", "layers", "ids")
     grid: ClassVar[Grid] = {"ids": (True, False), "dropout": (0.1, 0.3), "learning_rate": (1e-3, 3e-3)}
 
     def _core(self, width: int) -> Core:

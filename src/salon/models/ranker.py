@@ -6,6 +6,10 @@
        of the same person. The sources have not seen those answers.
     4  The sources are fitted on everything; features of answers come from these.
 
+Where the log has timestamps, a question of step 3 is asked at the time of the last action that was held out; for every
+second person the moment is left unknown, so that questions without one are answered too. `validation` and tests carry
+no moment, so what it brings is in no report.
+
 Training stops by `validation` where it is given, whose questions the sources of step 4 answer, else by the candidates
 of a fifth of the people. What was held out and is no candidate teaches nothing.
 
@@ -18,15 +22,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from pydantic import Field
+from scipy import sparse
 
 from salon.arrays import blocks, top_k
 from salon.config import Settings
 from salon.data import Dataset, Holdout, Queries
+from salon.data.parting import among, pair_keys
 from salon.encode.base import FeatureSet
 from salon.index.candidates import merge_candidates
 from salon.models.base import Recommender
@@ -221,7 +227,8 @@ class Ranker(Combined):
         learned: dict[str, Any] = {}
         if len(questions):
             judges = self._pool(known, items, seeds, pool.facts)
-            train = judges.groups(some(questions, self._sample(len(questions), rng)))
+            asked = with_moments(some(questions, self._sample(len(questions), rng)), data)
+            train = judges.groups(asked)
             train, valid = self._parted(train, pool, validation, rng)
             learned = self._learn(train, valid, known.touched(), rng) if len(train) else {}
         return {
@@ -280,6 +287,20 @@ class Ranker(Combined):
         rest += lowest[:, None] - 2
         rest[owner, items] = values
         return rest
+
+
+def with_moments(questions: Holdout, data: Dataset) -> Holdout:
+    """The questions at the time of their last answer, every second one at an unknown time; needs timestamps."""
+    whole = data.queries(questions.queries.users)
+    if whole.times is None:
+        return questions
+    answers = sparse.coo_array(questions.targets)
+    right = np.sort(pair_keys(answers.row, answers.col, data.n_items))
+    mine = among(pair_keys(whole.row_of(), whole.items, data.n_items), right)
+    now: FloatArray = np.full(len(questions), -np.inf)
+    np.maximum.at(now, whole.row_of()[mine], whole.times[mine])
+    now = np.where(np.isfinite(now) & (np.arange(len(now)) % 2 == 0), now, np.nan)
+    return replace(questions, queries=replace(questions.queries, now=now))
 
 
 def order_of_sources(scores: Sequence[FloatArray]) -> FloatArray:

@@ -8,6 +8,8 @@
     age                time since the item's last like, as a share of the whole log; where order means something
     history.length     log(1 + number of liked items)
     history.popularity mean popularity of the liked items
+    now.hour           hour of the day (UTC) at which the question is asked, now.weekday 0 for Monday; where the log has
+                       timestamps
     profile:NAME       an attribute of the person, the most common ones
     item:NAME          a number of the item, or 1 where it has one of the most common categories
     categories.match   share of the history's categories that the item has, mean over the item's categories
@@ -15,7 +17,7 @@
     MODALITY.latest    cosine of the item and the latest liked item that has the modality; where order means something
     MODALITY.present   1 where the item has the modality
 
-What is not known is NaN, never 0. A question carries no time of day, so the context is what was liked last.
+What is not known is NaN, never 0. The context is what was liked last, and the moment of the question where it is told.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ MOST_LABELS = 20
 """Categories that get a column, the most common ones of all fields together."""
 MOST_PROFILE = 20
 """Attributes of people that get a column."""
+DAY = 86400
+"""Seconds."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class Facts:
         vectors: (items, all dims) float32, centred and of unit length per modality, 0 where absent.
         dims: (modalities,) int64.
         present: (items, modalities) bool.
+        clock: Whether the times of the log are timestamps.
     """
 
     modalities: list[str]
@@ -67,6 +72,7 @@ class Facts:
     vectors: FloatArray
     dims: IntArray
     present: BoolArray
+    clock: bool
 
     @classmethod
     def of(cls, data: Dataset, items: FeatureSet, shape: Facts | None = None) -> Self:
@@ -96,6 +102,7 @@ class Facts:
             vectors=np.concatenate([np.zeros((data.n_items, 0), np.float32), *vectors], axis=1),
             dims=np.array([f.dim for f in items.values()], np.int64),
             present=np.array([f.present for f in items.values()], bool).T.reshape(data.n_items, len(items)).copy(),
+            clock=data.events.time_kind == "timestamp",
         )
 
     def state(self) -> dict[str, Any]:
@@ -115,6 +122,7 @@ class Facts:
             *(["age"] if len(self.age) else []),
             "history.length",
             "history.popularity",
+            *(["now.hour", "now.weekday"] if self.clock else []),
             *(f"profile:{name}" for name in self.profile),
             *(f"item:{name}" for name in self.attributes),
             *(["categories.match"] if self.labels.shape[1] else []),
@@ -130,7 +138,10 @@ class Facts:
         parts = [self.popularity[items, None]]
         if len(self.age):
             parts.append(self.age[items, None])
-        parts += [np.log1p(length)[owner, None], liked[owner, None], self._people(queries)[owner], self.values[items]]
+        parts += [np.log1p(length)[owner, None], liked[owner, None]]
+        if self.clock:
+            parts.append(_moments(queries)[owner])
+        parts += [self._people(queries)[owner], self.values[items]]
         if self.labels.shape[1]:
             parts.append(self._match(history, owner, items)[:, None])
         parts += self._likeness(queries, history, owner, items)
@@ -165,6 +176,12 @@ class Facts:
                 found.append(_cosine(vectors[last[owner]], vectors[items], (last[owner] >= 0) & there[items]))
             found.append(there[items, None].astype(np.float32))
         return found
+
+
+def _moments(queries: Queries) -> FloatArray:
+    """(n, 2) hour of the day, 0 to 24, and day of the week, 0 to 6, at which each question is asked."""
+    now = np.full(len(queries), np.nan) if queries.now is None else queries.now
+    return np.stack([now % DAY / 3600, (now // DAY + 3) % 7], axis=1).astype(np.float32)  # 1970 began on a Thursday
 
 
 def _cosine(one: FloatArray, other: FloatArray, known: BoolArray) -> FloatArray:

@@ -8,6 +8,7 @@ nothing, order is no evidence: histories come in a new random order every epoch.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,14 +16,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from torch import nn
 
 from salon.data import Dataset, Holdout, Queries
 from salon.encode.base import FeatureSet
-from salon.errors import ArtifactError, DataError, ResourceError
+from salon.errors import DataError, ResourceError, SettingError
 from salon.models.base import VectorRecommender
-from salon.models.deep_media import having_any, prepared
-from salon.models.sequence_data import Sequences, TimedQueries, Windows
+from salon.models.deep_media import Media, having_any, moved, prepared
+from salon.models.pretrained import PretrainedSettings, Start, Transferable, projection_state
+from salon.models.sequence_data import Sequences, Windows
 from salon.models.sequence_network import (
     CHUNK,
     SCORES_AT_ONCE,
@@ -35,7 +36,7 @@ from salon.models.sequence_network import (
 from salon.models.sequence_question import NextQuestion, hold_out
 from salon.training.batches import Negatives
 from salon.training.loop import train
-from salon.training.network import seeded, to_numpy
+from salon.training.network import flat_weights, load_flat, seeded
 from salon.training.settings import TrainingSettings
 from salon.types import BoolArray, FloatArray
 
@@ -76,6 +77,7 @@ class _Lesson:
     catalogue: Catalogue
     placed: BoolArray
     ordered: bool
+    start: Start | None
 
 
 class SequenceRecommender(VectorRecommender):
@@ -107,25 +109,27 @@ class SequenceRecommender(VectorRecommender):
     def _fit(
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
     ) -> dict[str, Any]:
+        start = self._start()
         touched = data.touched()
         if not touched.any():
             raise DataError("There are no positive actions to learn from.", hint="Give events with a weight above 0.")
-        media = prepared(items, self.settings.width) if isinstance(self.settings, MediaSequenceSettings) else {}
+        media: Mapping[str, Media] = {}
+        if isinstance(self.settings, MediaSequenceSettings):
+            media = prepared(items, self.settings.width) if start is None else moved(items, start.projections)
         catalogue = Catalogue(touched, media)
         placed = self._placed(catalogue)
-        sequences = Sequences.of(self._with_times(data.queries(), data), placed)
+        if self._reads_times and data.events.time_kind != "timestamp":
+            raise DataError("These events have no timestamps.", hint="Declare the time of the events.")
+        sequences = Sequences.of(data.queries(), placed)
         self._refuse_too_much(catalogue, sequences)
-        lesson = _Lesson(sequences, catalogue, placed, data.events.has_order)
+        lesson = _Lesson(sequences, catalogue, placed, data.events.has_order, start)
         if validation is not None:
-            queries = self._with_times(validation.queries, data)
-            asked = Holdout(queries, validation.targets, validation.exclude, validation.candidates)
-            return self._learn(lesson, NextQuestion.of(asked, placed, rng), rng, self.settings)[0]
+            return self._learn(lesson, NextQuestion.of(validation, placed, rng), rng, self.settings)[0]
         return self._learn_by_holdout(lesson, rng)
 
-    def _with_times(self, queries: Queries, data: Dataset) -> Queries:
-        if not self._reads_times or isinstance(queries, TimedQueries):
-            return queries
-        return TimedQueries.of(queries, data.events)
+    def _start(self) -> Start | None:
+        """Where training begins, if not anew."""
+        return None
 
     def _learn_by_holdout(self, lesson: _Lesson, rng: np.random.Generator) -> dict[str, Any]:
         """Training without the last items finds the number of epochs of training on all."""
@@ -152,13 +156,17 @@ class SequenceRecommender(VectorRecommender):
 
         score = None if question is None else lambda: question.score(answer)
         history = train(network, batches, settings, rng=rng, score=score)
+        return self._learned(network, lesson.catalogue, lesson.placed), history.best_epoch
+
+    def _learned(self, network: SequenceNetwork, catalogue: Catalogue, placed: BoolArray) -> dict[str, Any]:
+        """What is kept of a trained network, by attribute name."""
         shown, compared = network.tables()
         learned = {
-            "weights_": to_numpy(nn.utils.parameters_to_vector(network.core.parameters())),
-            "items_": np.where(lesson.placed[:, None], compared, np.float32(0)),
-            "placed_": lesson.placed,
+            "weights_": flat_weights(network.core.parameters()),
+            "items_": np.where(placed[:, None], compared, np.float32(0)),
+            "placed_": placed,
         }
-        return learned if self.tied else learned | {"shown_": shown}, history.best_epoch
+        return learned if self.tied else learned | {"shown_": shown}
 
     def _prepared(
         self, lesson: _Lesson, rng: np.random.Generator, settings: SequenceSettings
@@ -179,6 +187,9 @@ class SequenceRecommender(VectorRecommender):
         with seeded(rng):
             items = self._items(lesson.catalogue)
             core = self._core(items.width)
+        if lesson.start is not None:
+            load_flat(core.parameters(), lesson.start.arrays["weights_"])
+            load_flat(items.general(), lesson.start.arrays["item_weights_"])
         log_q = negatives.log_q if settings.log_q and settings.power and not full else None
         return SequenceNetwork(items, core, can_come, log_q), batches
 
@@ -227,10 +238,7 @@ class SequenceRecommender(VectorRecommender):
     def _trained_core(self, width: int) -> Core:
         with torch.random.fork_rng():
             core = self._core(width)
-        size = sum(part.numel() for part in core.parameters())
-        if size != len(self.weights_):
-            raise ArtifactError(f"{len(self.weights_)} weights for a network of {size}: other settings or damage.")
-        nn.utils.vector_to_parameters(torch.from_numpy(np.array(self.weights_)), core.parameters())
+        load_flat(core.parameters(), self.weights_)
         return core.eval()
 
     weights_: FloatArray
@@ -239,9 +247,11 @@ class SequenceRecommender(VectorRecommender):
     placed_: BoolArray
 
 
-class MediaSequenceSettings(SequenceSettings):
+class MediaSequenceSettings(SequenceSettings, PretrainedSettings):
     """Settings of models of the next item that read item features."""
 
+    epochs: int = Field(200, ge=0)
+    """Most passes over the histories; 0 takes a pretrained model as it is."""
     width: int = Field(256, ge=1)
     """Leading directions (PCA) kept of wider features; they are not trained."""
     hide: float = Field(0.3, ge=0, lt=1)
@@ -250,13 +260,33 @@ class MediaSequenceSettings(SequenceSettings):
     """A free vector per liked item beside its features; without, items differ by their features alone."""
 
 
-class MediaSequenceRecommender(SequenceRecommender):
+class MediaSequenceRecommender(Transferable, SequenceRecommender):
     """A recommender that predicts the next item with the features of items; new items are placed by theirs."""
 
-    needs_features = True
-    handles_cold_items = True
     settings: MediaSequenceSettings
+    carried = ("weights_", "item_weights_")
 
     def _placed(self, catalogue: Catalogue) -> BoolArray:
         seen = having_any(catalogue.media, catalogue.n_items)
         return seen | catalogue.touched if self.settings.ids else seen
+
+    def _learned(self, network: SequenceNetwork, catalogue: Catalogue, placed: BoolArray) -> dict[str, Any]:
+        more = {"item_weights_": flat_weights(network.items.general()), **projection_state(catalogue.media)}
+        return {**super()._learned(network, catalogue, placed), **more}
+
+    def _check_movable(self) -> None:
+        if self.settings.ids:
+            raise SettingError(
+                "The model has a free vector per item (ids = true), which no other catalogue can use.",
+                hint="Fit it with ids = false.",
+            )
+
+    def _moved(self, data: Dataset, media: Mapping[str, Media], start: Start) -> dict[str, Any]:
+        catalogue = Catalogue(np.zeros(data.n_items, bool), media)
+        with torch.random.fork_rng():
+            items = self._items(catalogue)
+            core = self._core(items.width)
+        load_flat(core.parameters(), start.arrays["weights_"])
+        load_flat(items.general(), start.arrays["item_weights_"])
+        network = SequenceNetwork(items, core, np.zeros(0, np.int64), None).eval()
+        return self._learned(network, catalogue, having_any(media, data.n_items))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
-from salon.data import Events, Queries
+from salon.data import Queries
 from salon.errors import DataError
 from salon.training.batches import Negatives, shuffled
 from salon.types import BoolArray, FloatArray, IntArray
@@ -17,53 +17,6 @@ PAD = -1
 """Stands where a history of a batch has ended."""
 WITHOUT_TIMES = 0.1
 """Share of the windows shown without times in training, so that histories without times are answered too."""
-
-
-@dataclass(frozen=True)
-class TimedQueries(Queries):
-    """Queries that know when each action was; models that read intervals need it.
-
-    Attributes:
-        times: (actions,) float64 seconds, NaN where unknown.
-    """
-
-    times: FloatArray = field(default_factory=lambda: np.zeros(0))
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if len(self.times) != len(self.items):
-            raise DataError(f"{len(self.items)} actions, but {len(self.times)} times.")
-
-    @classmethod
-    def of(cls, queries: Queries, events: Events) -> TimedQueries:
-        """The queries with the time of the last action of each person on each item in a log, NaN where there is none.
-
-        Args:
-            queries: Histories; `users` names whose they are.
-            events: The log that holds them, such as that of training, or of training and validation at test.
-
-        Raises:
-            DataError: The times of the log are no timestamps.
-        """
-        if events.time_kind != "timestamp":
-            raise DataError("These events have no timestamps.", hint="Declare the time of the events.")
-        done = ~events.shown
-        n_items = max(int(queries.items.max(initial=0)), int(events.items.max(initial=0))) + 1
-        keys, times = (events.users * n_items + events.items)[done], events.times[done]
-        order = np.lexsort((times, keys))
-        keys, times = keys[order], times[order]
-        wanted = queries.users[queries.row_of()] * n_items + queries.items
-        place = np.searchsorted(keys, wanted, side="right") - 1
-        known = (queries.users[queries.row_of()] >= 0) & (place >= 0)
-        known[known] = keys[place[known]] == wanted[known]
-        found: FloatArray = np.full(len(wanted), np.nan)
-        found[known] = times[place[known]]
-        return cls(**vars(queries), times=found)
-
-    def take(self, rows: IntArray | slice) -> TimedQueries:
-        """Some queries only, in the order given."""
-        places = Queries(self.indptr, np.arange(len(self.items)), self.weights, self.users).take(rows).items
-        return TimedQueries(**vars(super().take(rows)), times=self.times[places])
 
 
 @dataclass(frozen=True)
@@ -87,7 +40,7 @@ class Sequences:
     def of(cls, queries: Queries, placed: BoolArray) -> Sequences:
         """The liked items that have a vector, in the order of the queries."""
         kept = (queries.weights > 0) & placed[queries.items]
-        times = queries.times if isinstance(queries, TimedQueries) else np.full(len(queries.items), np.nan)
+        times = np.full(len(queries.items), np.nan) if queries.times is None else queries.times
         return cls(_pointer(queries.row_of()[kept], len(queries)), queries.items[kept], times[kept])
 
     def owner(self) -> IntArray:

@@ -61,6 +61,10 @@ class ItemNetwork(nn.Module, ABC):
     def outputs(self, rows: Tensor) -> Tensor:
         """(k, dim) what is compared, of item rows (k,)."""
 
+    def general(self) -> list[nn.Parameter]:
+        """The parameters that belong to no item."""
+        return [part for name, part in self.named_parameters() if name != "ids"]
+
     def inputs(self, rows: Tensor) -> Tensor:
         """(k, width) what a step shows, of item rows (k,)."""
         return self.outputs(rows)

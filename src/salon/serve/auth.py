@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
@@ -15,6 +15,7 @@ from salon.serve.keys import Scope, Sessions, allows, parts_of
 from salon.serve.state import Caller, State
 from salon.store.values import StoredKey
 
+T = TypeVar("T")
 TOUCH_SECONDS = 60.0
 """How often the last use of a key is written."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -66,18 +67,22 @@ async def _key_of(request: Request, state: State) -> tuple[StoredKey, bool]:
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         text = value.strip()
-    if text and state.keyring.remembers(parts_of(text)[1]):
-        return state.keyring.by_text(text), False
     if text:
-        return await state.workers.run(state.keyring.by_text, text), False
+        return await _found(state, state.keyring.by_text, text, parts_of(text)[1]), False
     cookie = request.cookies.get(Sessions.COOKIE)
     if not cookie:
         hint = "Send it as `Authorization: Bearer salon_...`, or sign in on the pages."
         raise AuthError("This call needs a key.", hint=hint)
-    found = await state.workers.run(state.keyring.by_prefix, state.sessions.read(cookie))
-    if found is None:
+    prefix = state.sessions.read(cookie)
+    key = await _found(state, state.keyring.by_prefix, prefix, prefix)
+    if key is None:
         raise AuthError("The key of this sign-in is revoked.", hint="Sign in with another one.")
-    return found, True
+    return key, True
+
+
+async def _found(state: State, find: Callable[[str], T], text: str, prefix: str) -> T:
+    """What `find` gives; in a thread, unless it is remembered."""
+    return find(text) if state.keyring.remembers(prefix) else await state.workers.run(find, text)
 
 
 def _check_origin(request: Request) -> None:

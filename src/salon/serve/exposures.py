@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Condition, Thread
+from threading import Condition, Event, Thread
 
 from salon.errors import SalonError
 from salon.serve.bounded import Bounded
@@ -12,6 +12,8 @@ from salon.store.values import Exposure
 
 PAUSE = 0.05
 """Seconds between two writes, so that many answers share one transaction."""
+RETRY = 1.0
+"""The same after one that failed."""
 AT_ONCE = 500
 """Answers that wait before somebody writes them at once."""
 
@@ -32,7 +34,7 @@ class ExposureLog:
         self.lost = 0
         self._waiting: list[Exposure] = []
         self._changed = Condition()
-        self._closed = False
+        self._closed = Event()
         self._thread = Thread(target=self._run, name="salon-exposures", daemon=True)
         self._thread.start()
 
@@ -45,7 +47,8 @@ class ExposureLog:
             if extra > 0:
                 del self._waiting[:extra]
                 self.lost += extra
-            self._changed.notify()
+            if len(self._waiting) == 1:
+                self._changed.notify()
 
     def get(self, recommendation_id: str) -> Exposure | None:
         """An answer, from memory or from the store."""
@@ -69,23 +72,22 @@ class ExposureLog:
 
     def close(self) -> None:
         """Writes what waits and ends the thread."""
+        self._closed.set()
         with self._changed:
-            self._closed = True
             self._changed.notify()
         self._thread.join()
         self.flush()
 
     def _run(self) -> None:
+        pause = PAUSE
         while True:
             with self._changed:
-                while not self._waiting and not self._closed:
-                    self._changed.wait()
-                if self._closed:
-                    return
-                self._changed.wait(PAUSE)
+                self._changed.wait_for(lambda: self._waiting or self._closed.is_set())
+            if self._closed.wait(pause):
+                return
             try:
                 self.flush()
+                pause = PAUSE
             except SalonError as error:
                 self.told(error)
-                with self._changed:
-                    self._changed.wait(1.0)
+                pause = RETRY

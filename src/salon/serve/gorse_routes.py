@@ -37,6 +37,7 @@ from salon.serve.gorse_schemas import (
     seconds_of,
     user_out,
 )
+from salon.serve.once import IdempotencyKey, OnceRoute
 from salon.serve.problems import declared
 from salon.serve.routes_health import ReadyOut, ready
 from salon.serve.settings import GorseNames
@@ -47,7 +48,9 @@ from salon.store.values import StoredEvent, StoredItem, StoredUser
 MOST_LISTED = 10_000
 """Events of one person or item that are read for one list."""
 
-router = APIRouter(prefix=PREFIX, tags=["gorse"], responses=declared(404, 409, 501, 507, plain=True))
+router = APIRouter(
+    prefix=PREFIX, tags=["gorse"], responses=declared(404, 409, 501, 507, plain=True), route_class=OnceRoute
+)
 router.add_api_route("/health/live", ready, methods=["GET"], response_model=ReadyOut)
 router.add_api_route("/health/ready", ready, methods=["GET"], response_model=ReadyOut)
 
@@ -90,13 +93,13 @@ async def _deleted(caller: Caller, action: str, target: str, delete: Callable[[]
 # -- users -------------------------------------------------------------------------------------------------------------
 
 
-@router.post("/user")
+@router.post("/user", dependencies=[IdempotencyKey])
 async def insert_user(body: GorseUser, caller: Writer) -> RowAffected:
     """Insert or overwrite a user."""
     return await insert_users([body], caller)
 
 
-@router.post("/users")
+@router.post("/users", dependencies=[IdempotencyKey])
 async def insert_users(body: list[GorseUser], caller: Writer) -> RowAffected:
     """Insert or overwrite users."""
     names = names_of(caller)
@@ -133,13 +136,13 @@ async def delete_user(user: Part, caller: Writer) -> RowAffected:
 # -- items -------------------------------------------------------------------------------------------------------------
 
 
-@router.post("/item")
+@router.post("/item", dependencies=[IdempotencyKey])
 async def insert_item(body: GorseItem, caller: Writer) -> RowAffected:
     """Insert or overwrite an item."""
     return await insert_items([body], caller)
 
 
-@router.post("/items")
+@router.post("/items", dependencies=[IdempotencyKey])
 async def insert_items(body: list[GorseItem], caller: Writer) -> RowAffected:
     """Insert or overwrite items."""
     names = names_of(caller)
@@ -217,7 +220,7 @@ def _categorise(caller: Caller, item: str, category: str, inside: bool) -> RowAf
 # -- feedback ----------------------------------------------------------------------------------------------------------
 
 
-@router.post("/feedback")
+@router.post("/feedback", dependencies=[IdempotencyKey])
 async def insert_feedback(body: list[GorseFeedback], caller: Writer) -> RowAffected:
     """Insert feedback; values of the same type, user and item add up."""
     return await caller.run(_feedback, caller, bounded(body, caller), False)
@@ -244,13 +247,14 @@ def _feedback(caller: Caller, body: list[GorseFeedback], overwrite: bool) -> Row
 
 
 def _make_known(caller: Caller, events: list[StoredEvent]) -> None:
+    """Stores the people and items of feedback that nobody stored before, where the settings say so."""
     names, store = names_of(caller), caller.tenant.store
-    if names.insert_users:
-        users = {event.user for event in events}
-        caller.service.put_users([StoredUser(name) for name in sorted(users - set(store.users.get(sorted(users))))])
-    if names.insert_items:
-        items = {event.item for event in events}
-        caller.service.put_items([StoredItem(name) for name in sorted(items - set(store.items.get(sorted(items))))])
+    users = sorted({event.user for event in events}) if names.insert_users else []
+    items = sorted({event.item for event in events}) if names.insert_items else []
+    if new_users := set(users) - set(store.users.get(users)):
+        caller.service.put_users([StoredUser(name) for name in sorted(new_users)])
+    if new_items := set(items) - set(store.items.get(items)):
+        caller.service.put_items([StoredItem(name) for name in sorted(new_items)])
 
 
 def _listed(caller: Caller, **where: str) -> list[StoredEvent]:

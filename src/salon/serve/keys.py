@@ -16,6 +16,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 from salon.errors import AuthError, SettingError, did_you_mean
@@ -81,6 +82,7 @@ class Keyring:
     def __init__(self, find: Callable[[str], StoredKey | None], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._find, self._clock = find, clock
         self._known: OrderedDict[str, tuple[float, StoredKey]] = OrderedDict()
+        self._lock = Lock()
 
     def by_text(self, text: str) -> StoredKey:
         """The key whose whole text was sent.
@@ -101,22 +103,27 @@ class Keyring:
 
     def by_prefix(self, prefix: str) -> StoredKey | None:
         """The key with this public part, unless it is revoked."""
-        now = self._clock()
-        if self.remembers(prefix):
-            return self._known[prefix][1]
-        self._known.pop(prefix, None)
+        known = self._remembered(prefix)
+        if known is not None:
+            return known
         key = self._find(prefix)
         if key is None or key.revoked is not None:
+            self._known.pop(prefix, None)
             return None
-        self._known[prefix] = (now, key)
-        if len(self._known) > MOST_REMEMBERED:
-            self._known.popitem(last=False)
+        with self._lock:
+            self._known[prefix] = (self._clock(), key)
+            self._known.move_to_end(prefix)
+            if len(self._known) > MOST_REMEMBERED:
+                self._known.popitem(last=False)
         return key
 
     def remembers(self, prefix: str) -> bool:
         """Whether `by_prefix` answers without asking the store."""
-        remembered = self._known.get(prefix)
-        return remembered is not None and self._clock() - remembered[0] < REMEMBERED_SECONDS
+        return self._remembered(prefix) is not None
+
+    def _remembered(self, prefix: str) -> StoredKey | None:
+        found = self._known.get(prefix)
+        return found[1] if found is not None and self._clock() - found[0] < REMEMBERED_SECONDS else None
 
     def forget(self, prefix: str) -> None:
         """Lets a revocation count at once."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from threading import Lock
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
@@ -19,7 +20,7 @@ from scipy import sparse
 from salon.data import Dataset, Queries
 from salon.encode.base import FeatureSet
 from salon.serve.live import Live
-from salon.serve.people import People, Person, asked, joined, profile_row
+from salon.serve.people import People, Person, asked, profile_row
 from salon.serve.shelf import Shelf
 from salon.serve.tastes import Tastes
 from salon.serve.truth import stored_events, stored_users
@@ -48,20 +49,24 @@ class Updating(Protocol):
 
 
 class Term(NamedTuple):
-    """The history of one person as the model learned it."""
+    """The history of one person as the model learned it.
+
+    Attributes:
+        items: (n,) int32 rows, the latest last.
+        weights: (n,) float32.
+        attributes: (m,) int32 columns of what the person is.
+    """
 
     items: IntArray
     weights: FloatArray
-    profile: sparse.csr_array | None
+    attributes: IntArray
 
     def equals(self, other: Term) -> bool:
         """Whether both say the same."""
-        return (
-            np.array_equal(self.items, other.items)
-            and np.array_equal(self.weights, other.weights)
-            and (self.profile is None) == (other.profile is None)
-            and (self.profile is None or other.profile is None or not (self.profile != other.profile).nnz)
-        )
+        return all(np.array_equal(mine, theirs) for mine, theirs in zip(self, other, strict=True))
+
+
+NOTHING = Term(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True)
@@ -98,12 +103,11 @@ class Learner:
     def of(cls, shelf: Shelf, people: People, data: Dataset) -> Self:
         """From the data that the version was fitted on."""
         queries = data.queries(data.active_users())
-        ends = zip(queries.indptr[:-1], queries.indptr[1:], strict=True)
         terms = {}
-        for row, (start, end) in enumerate(ends):
-            profile = None if queries.profiles is None else sparse.csr_array(queries.profiles[[row]])
+        for row, (start, end) in enumerate(pairwise(queries.indptr.tolist())):
+            items = queries.items[start:end].astype(np.int32)
             name = data.users.ids[int(queries.users[row])]
-            terms[name] = Term(queries.items[start:end].astype(np.int32), queries.weights[start:end], profile)
+            terms[name] = Term(items, queries.weights[start:end].copy(), _attributes(queries.profiles, row))
         return cls(shelf, people, terms)
 
     @property
@@ -204,7 +208,7 @@ class Learner:
     def _term_of(self, live: Live, user: str) -> Term:
         """The history of a user; one who was merged has none of their own any more."""
         person = self.people.get(user)
-        return self._term(live, person if person.id == user else Person(user))
+        return self._term(live, person) if person.id == user else NOTHING
 
     def _term(self, live: Live, person: Person) -> Term:
         """The history, in rows that the model has if it learns of it, with the attributes of the person."""
@@ -212,7 +216,7 @@ class Learner:
         query = asked(live.catalogue, person, (), profile, ordered=live.ordered).query
         rows = live.model.n_items_ if isinstance(live.model, Updating) else len(live.catalogue)
         inside = query.items < rows
-        return Term(query.items[inside].astype(np.int32), query.weights[inside], profile)
+        return Term(query.items[inside].astype(np.int32), query.weights[inside], _attributes(profile, 0))
 
 
 def everybody(store: Store, tastes: Tastes) -> Iterable[Person]:
@@ -225,19 +229,31 @@ def everybody(store: Store, tastes: Tastes) -> Iterable[Person]:
         yield Person(user, tastes.of(events.pop(user, [])), fields.get(user, {}), known=True)
 
 
+def _attributes(profiles: sparse.csr_array | None, row: int) -> IntArray:
+    """(m,) int32 columns of the attributes of one person."""
+    if profiles is None:
+        return NOTHING.attributes
+    return np.sort(profiles.indices[profiles.indptr[row] : profiles.indptr[row + 1]]).astype(np.int32)
+
+
 def _queries(live: Live, terms: list[Term]) -> Queries | None:
-    found = [
-        Queries(
-            np.array([0, len(term.items)], np.int64),
-            term.items.astype(np.int64),
-            np.asarray(term.weights, np.float32),
-            np.full(1, -1, np.int64),
-            live.ordered,
-            term.profile,
-        )
-        for term in terms
-    ]
-    return joined(found) if found else None
+    """The histories as one batch, None where there are none."""
+    if not terms:
+        return None
+    profiles = None
+    if live.profiles is not None:
+        ends = np.concatenate([[0], np.cumsum([len(term.attributes) for term in terms])])
+        columns = np.concatenate([term.attributes for term in terms])
+        shape = (len(terms), len(live.profiles.names))
+        profiles = sparse.csr_array((np.ones(len(columns), np.float32), columns, ends), shape=shape)
+    return Queries(
+        np.concatenate([[0], np.cumsum([len(term.items) for term in terms])]).astype(np.int64),
+        np.concatenate([term.items for term in terms]).astype(np.int64),
+        np.concatenate([term.weights for term in terms]).astype(np.float32),
+        np.full(len(terms), -1, np.int64),
+        live.ordered,
+        profiles,
+    )
 
 
 def _moved(counts: FloatArray, rows: int, removed: list[Term], added: list[Term]) -> FloatArray:

@@ -120,14 +120,18 @@ class Live:
 
     def score(self, queries: Queries) -> FloatArray:
         """(n, rows) float32; -inf for what cannot be scored, and in whole rows for people the model does not know."""
-        n, rows = len(queries), self.model.n_items_
-        wide = np.full((n, len(self.catalogue)), -np.inf, np.float32)
+        rows = self.model.n_items_
         inside = within(queries, rows)
         found = self.model.score(inside)
+        able = known(self.model, inside)
+        if not able.all():
+            found = np.where(able[:, None], found, np.float32(-np.inf))
+        if rows == len(self.catalogue):
+            return found
+        wide = np.full((len(queries), len(self.catalogue)), -np.inf, np.float32)
         wide[:, :rows] = found
         if self.near is not None and self.near.shape[0]:
             wide[:, rows : self.scored] = _by_content(self.near, found)
-        wide[~known(self.model, inside)] = -np.inf
         return wide
 
     @cached_property

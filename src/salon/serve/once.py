@@ -12,6 +12,7 @@ import hashlib
 import time
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
+from weakref import WeakValueDictionary
 
 from fastapi import Depends, Header, Request, Response
 from fastapi.routing import APIRoute
@@ -24,9 +25,11 @@ from salon.store.values import StoredReply
 KEPT_SECONDS = 86_400.0
 """How long answers are kept."""
 FORGET_EVERY = 600.0
+"""How often old answers are looked for."""
 HEADER = "idempotency-key"
 
-_running: dict[str, asyncio.Lock] = {}
+_running: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+"""One lock for each call in progress; it goes with the last one who waits for it."""
 
 
 def _declare(
@@ -70,24 +73,20 @@ async def _once(request: Request, key: str, handler: Callable[[Request], Corouti
     name = hashlib.sha256(f"{caller.key.prefix} {key}".encode()).hexdigest()
     replies = caller.tenant.store.replies
     lock = _running.setdefault(name, asyncio.Lock())
-    try:
-        async with lock:
-            kept = await caller.run(replies.get, name)
-            if kept is not None and kept.request_digest != digest:
-                hint = "Take a new word for every new call."
-                raise ConflictError(f"The Idempotency-Key {key!r} was sent with another call.", hint=hint)
-            if kept is not None:
-                headers = {"Idempotency-Replayed": "true"}
-                return Response(kept.body, kept.status, headers, media_type="application/json")
-            request.scope["salon_once"] = name
-            response = await handler(request)
-            if response.status_code < 300:
-                body = bytes(response.body).decode()
-                await caller.run(_keep, caller, StoredReply(name, digest, response.status_code, body, time.time()))
-            return response
-    finally:
-        if not lock.locked():
-            _running.pop(name, None)
+    async with lock:
+        kept = await caller.run(replies.get, name)
+        if kept is not None and kept.request_digest != digest:
+            hint = "Take a new word for every new call."
+            raise ConflictError(f"The Idempotency-Key {key!r} was sent with another call.", hint=hint)
+        if kept is not None:
+            headers = {"Idempotency-Replayed": "true"}
+            return Response(kept.body, kept.status, headers, media_type="application/json")
+        request.scope["salon_once"] = name
+        response = await handler(request)
+        if response.status_code < 300:
+            body = bytes(response.body).decode()
+            await caller.run(_keep, caller, StoredReply(name, digest, response.status_code, body, time.time()))
+        return response
 
 
 def _keep(caller: Caller, reply: StoredReply) -> None:

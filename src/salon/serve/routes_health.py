@@ -67,6 +67,7 @@ async def ready(request: Request) -> ReadyOut:
 @router.get(
     "/metrics",
     response_class=Response,
+    openapi_extra={"security": [{"key": []}, {"header": []}, {"session": []}]},
     responses={200: {"content": {"text/plain": {}}, "description": "Numbers for Prometheus."}, **declared()},
 )
 async def metrics(request: Request) -> Any:

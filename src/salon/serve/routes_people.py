@@ -9,6 +9,7 @@ from pydantic import Discriminator, Tag
 
 from salon.errors import DataError, SettingError
 from salon.serve.auth import Reader, Writer
+from salon.serve.examples import PERSON, shown
 from salon.serve.once import IdempotencyKey, OnceRoute, once_id
 from salon.serve.problems import declared
 from salon.serve.receipts import receipts
@@ -154,7 +155,7 @@ async def delete_events(
     return DeletedOut(deleted=deleted)
 
 
-@router.get("/people")
+@router.get("/people", responses=shown(PERSON))
 async def get_person(
     caller: Reader,
     user: Annotated[str, Query(min_length=1, max_length=300, pattern=r"^[^\x00]+$")],

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from salon.serve.auth import Reader
+from salon.serve.examples import EXPLANATION, shown
 from salon.serve.forms import FORM_OR_SEARCH, SEARCH_FILES, SEARCH_VALUES, Upload, read_form, validated
 from salon.serve.media import suffix_of
 from salon.serve.problems import declared
@@ -44,7 +45,7 @@ def _by_file(caller: Caller, upload: Upload, words: Mapping[str, str], ask: Ask,
         return caller.service.search({**words, upload.name: path}, ask, taste)
 
 
-@router.post("/explain")
+@router.post("/explain", responses=shown(EXPLANATION))
 async def explain(body: ExplainBody, caller: Reader) -> dict[str, Any]:
     """Why an item has its score for a person: what each item of the history adds, by kind of information."""
     return dict(await caller.run(caller.service.explain, ask_of(body, caller.limits), body.item))

@@ -217,8 +217,8 @@ class BatchOut(Out):
 class LikeUserOut(Out):
     """A person and how like another they are."""
 
-    user: str
-    score: float = Field(description="Cosine similarity.")
+    user: str = Field(examples=["u-2"])
+    score: float = Field(description="Cosine similarity.", examples=[0.8])
 
 
 class LikeUsersOut(Out):

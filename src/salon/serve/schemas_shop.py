@@ -112,16 +112,10 @@ class EventsBody(Body):
     events: list[Annotated[EventBody, WrapValidator(_or_rejected)]] = Field(min_length=1)
 
 
-class ScenarioBody(Body):
-    """A placement: what is checked depends on the service; see the reference of scenarios."""
-
-    body: Fields = Field(description="Its settings.", examples=[{"diversity": 0.3}])
-
-
 class VersionBody(Body):
     """A version to make live."""
 
-    version: Name
+    version: Name = Field(examples=["20260131-120000-000000"])
 
 
 class KeyBody(Body):
@@ -140,8 +134,8 @@ class SessionBody(Body):
 class ItemOut(Out):
     """An item."""
 
-    id: str
-    fields: dict[str, Any]
+    id: str = Field(examples=["a-17"])
+    fields: dict[str, Any] = Field(examples=[{"title": "A red lamp", "price": 12.5}])
     hidden: bool
     created: float = Field(description="Seconds since 1970.")
     media: dict[str, str] = Field(description="Media field to the address of the medium.")
@@ -163,8 +157,8 @@ class ItemsOut(Out):
 class UserOut(Out):
     """A person."""
 
-    id: str
-    fields: dict[str, Any]
+    id: str = Field(examples=["u-1"])
+    fields: dict[str, Any] = Field(examples=[{"club": "red"}])
     created: float = Field(description="Seconds since 1970.")
     merged_into: str = Field(description="Who has everything that they did, or empty.")
 
@@ -184,10 +178,10 @@ class UsersOut(Out):
 class EventOut(Out):
     """An event."""
 
-    user: str
-    item: str
-    kind: str
-    event_id: str
+    user: str = Field(examples=["u-1"])
+    item: str = Field(examples=["a-17"])
+    kind: str = Field(examples=["buy"])
+    event_id: str = Field(examples=["e-1"])
     value: float | None
     time: float = Field(description="Seconds since 1970.")
     recommendation_id: str
@@ -211,8 +205,8 @@ class EventsOut(Out):
 class VersionOut(Out):
     """A model that was learned."""
 
-    version: str
-    state: str = Field(description="candidate, live, retired or failed.")
+    version: str = Field(examples=["20260131-120000-000000"])
+    state: str = Field(description="candidate, live, retired or failed.", examples=["live"])
     metrics: dict[str, Any]
     created: float
     activated: float | None
@@ -243,9 +237,9 @@ def job_out(job: Job) -> JobOut:
 class KeyOut(Out):
     """A key, without its secret."""
 
-    prefix: str
-    name: str
-    scopes: list[str]
+    prefix: str = Field(examples=["0123456789ab"])
+    name: str = Field(examples=["shop front"])
+    scopes: list[str] = Field(examples=[["write"]])
     created: float
     revoked: float | None
     last_used: float | None
@@ -272,9 +266,9 @@ class KeysOut(Out):
 class SessionOut(Out):
     """Who is signed in."""
 
-    name: str
-    scopes: list[str]
-    tenant: str
+    name: str = Field(examples=["shop front"])
+    scopes: list[str] = Field(examples=[["write"]])
+    tenant: str = Field(examples=["default"])
     seconds: float = Field(description="How long a sign-in lasts.")
 
 
@@ -284,8 +278,8 @@ class AuditOut(Out):
     id: int
     time: float
     actor: str = Field(description="The public part of a key.")
-    action: str
-    target: str
+    action: str = Field(examples=["activate"])
+    target: str = Field(examples=["20260131-120000-000000"])
     detail: dict[str, Any]
 
     @classmethod

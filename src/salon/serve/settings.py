@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Annotated
 
@@ -118,19 +119,30 @@ class ServeSettings(Settings):
         """Refuses what can be seen to be wrong before anything is started.
 
         Raises:
-            SettingError: One of the two TLS files is missing, an origin is none, or a tenant is called "default".
+            SettingError: The TLS files cannot be used, an origin is none, or a tenant is called "default".
         """
         if bool(self.tls_cert) != bool(self.tls_key):
             raise SettingError("TLS needs both tls_cert and tls_key.", hint="Give both, or neither.")
-        for name in (self.tls_cert, self.tls_key):
-            if name and not Path(name).is_file():
-                raise SettingError(f"There is no file {name!r} for TLS.", hint="Check tls_cert and tls_key.")
+        if self.tls_cert:
+            _check_pair(self.tls_cert, self.tls_key)
         for origin in self.cors:
             if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
                 hint = "Write it as https://shop.example, without a path; '*' is not allowed."
                 raise SettingError(f"The origin {origin!r} in cors is none.", hint=hint)
         if "default" in self.tenants:
             raise SettingError("A tenant cannot be called 'default'.", hint="That is the one given to `salon serve`.")
+
+
+def _check_pair(cert: str, key: str) -> None:
+    """Refuses a certificate and a private key that cannot be read or do not belong together."""
+    for name in (cert, key):
+        if not Path(name).is_file():
+            raise SettingError(f"There is no file {name!r} for TLS.", hint="Check tls_cert and tls_key.")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key)
+    except (ssl.SSLError, OSError) as error:
+        hint = "Both are PEM files, and the key is the one that the certificate was made for."
+        raise SettingError(f"{cert!r} and {key!r} cannot be used for TLS: {error.strerror}.", hint=hint) from None
 
 
 def read_settings(path: Path | None, **given: object) -> ServeSettings:

@@ -62,6 +62,7 @@ class State:
         keyring: Finds keys.
         sessions: Signs and reads cookies.
         buckets: Calls that keys may make.
+        touched: When something was last written that is written now and then, by its name.
     """
 
     settings: ServeSettings

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from salon.errors import SalonError
+from salon.artifacts import MANIFEST
+from salon.errors import ArtifactError, SalonError
+from salon.serve.homes import STORE, home_of
 from salon.serve.keys import make_key
 from salon.serve.service import LiveService
 from salon.serve.settings import ServeSettings, TenantSettings
@@ -28,6 +30,7 @@ def open_tenants(settings: ServeSettings, model: Path, home: str = "", store: st
     tenants: dict[str, Tenant] = {}
     try:
         for name, one in wanted.items():
+            _check_place(one)
             service = LiveService(one.model, store=one.store or None, home=one.home or None, options=settings.live)
             service.start()
             tenants[name] = Tenant.of(name, service, service.engine.store, settings.limits)
@@ -39,6 +42,18 @@ def open_tenants(settings: ServeSettings, model: Path, home: str = "", store: st
             error.message = f"Tenant {name!r}: {error.message}"
         raise
     return tenants
+
+
+def _check_place(one: TenantSettings) -> None:
+    """Refuses a model that is not there, before anything is made beside it.
+
+    A service that has a store may have lost the folder that it was begun with: its own later models serve.
+    """
+    model = Path(one.model)
+    home = Path(one.home) if one.home else home_of(model)
+    if not one.store and not (home / STORE).is_file() and not (model / MANIFEST).is_file():
+        hint = "Give a folder that `salon fit` wrote: salon fit shop.toml --out model"
+        raise ArtifactError(f"There is no model at {str(model)!r}.", hint=hint)
 
 
 def first_key(store: Store) -> str:

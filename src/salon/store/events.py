@@ -154,7 +154,7 @@ def of_row(row: Row[Any]) -> StoredEvent:
     """The event of a row."""
     return StoredEvent(
         row.user_id, row.item_id, row.kind, row.event_id, row.value, row.time, row.recommendation_id, row.session,
-        row.scenario, json.loads(row.properties), row.revision,
+        row.scenario, {} if row.properties == "{}" else json.loads(row.properties), row.revision,
     )  # fmt: skip
 
 

@@ -30,13 +30,15 @@ def changes(database: Database, items: Items, users: Users, after: int, limit: i
     """
     with database.read() as connection:
         top = _revision(connection)
+        if top <= after:
+            return Changes(after)
         found = [_after(connection, table, after, top, limit + 1) for table in _SOURCES]
     places = sorted(row.revision for rows in found for row in rows)
     more = len(places) > limit
     last = places[limit - 1] if more else top
     happened, things, people, gone = ([row for row in rows if row.revision <= last] for rows in found)
     return Changes(
-        revision=max(last, after),
+        revision=last,
         events=tuple(events.of_row(row) for row in happened),
         items=tuple(items.of_row(row) for row in things if not row.deleted),
         users=tuple(users.of_row(row) for row in people if not row.deleted),

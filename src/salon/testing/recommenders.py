@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -143,14 +144,14 @@ def _check_edges(model: Recommender, queries: Queries) -> None:
 
 
 def _check_unknown_people(model: Recommender, queries: Queries) -> None:
-    strangers = Queries(queries.indptr, queries.items, queries.weights, np.full(len(queries), -1), queries.ordered)
+    strangers = replace(queries, users=np.full(len(queries), -1))
     answers = model.score(strangers)
     expect(not np.isnan(answers).any(), "Unknown people get numbers or -inf.")
     if not model.handles_cold_users:
         return
     sentence = "handles_cold_users: the answer depends on the history, not on whose it is."
     expect_close(answers, model.score(queries), sentence)
-    swapped = Queries(queries.indptr, queries.items, queries.weights, queries.users[::-1].copy(), queries.ordered)
+    swapped = replace(queries, users=queries.users[::-1].copy())
     expect_close(model.score(swapped), model.score(queries), sentence)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -47,6 +47,24 @@ def load_weights(network: nn.Module, weights: Mapping[str, np.ndarray[Any, Any]]
         network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
     except RuntimeError as error:
         raise ArtifactError(f"The weights do not fit the network: {error}.") from None
+
+
+def flat_weights(parts: Iterable[nn.Parameter]) -> FloatArray:
+    """(all of them,) float32, one behind the other."""
+    return to_numpy(nn.utils.parameters_to_vector(parts))
+
+
+def load_flat(parts: Iterable[nn.Parameter], weights: FloatArray) -> None:
+    """Puts back what `flat_weights` gave.
+
+    Raises:
+        ArtifactError: There are more or fewer.
+    """
+    parts = list(parts)
+    size = sum(part.numel() for part in parts)
+    if size != len(weights):
+        raise ArtifactError(f"{len(weights)} weights for a network of {size}: other settings or damage.")
+    nn.utils.vector_to_parameters(torch.from_numpy(np.array(weights)), parts)
 
 
 class NetworkComponent(Component):

@@ -63,6 +63,7 @@ GROUPS: list[tuple[dict[str, Any], str]] = [
     (TREES, "lambdamart"),
     (FUSERS, "sum dense soft-weights gated bilinear cross-attention transformer"),
     ({**FUSERS, "steps": 1}, "recurrent"),
+    ({"dim": 16, "hidden": 16, "epochs": 30, "patience": 0, "learning_rate": 1e-2}, "melu"),
 ]
 QUICK: dict[str, dict[str, Any]] = {name: given for given, names in GROUPS for name in names.split()}
 """Settings under which the toy worlds of the suites are learned in seconds."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ranker_world import LIKES, SOURCES, two_halves
 
 from salon.component import load_component
-from salon.data import Dataset, Events, Queries
+from salon.data import Dataset, Events, Field, IdMap, Items, Queries, Users
 from salon.data.split import leave_last_out, random_split
 from salon.models.ensemble_choice import quality
 from salon.models.joining import member
@@ -40,6 +42,29 @@ def test_importances_name_what_counts():
     gain = model.importances()
     assert gain["contentknn.score"] + gain["text.cosine"] + gain["itemknn.score"] > 0.3
     assert gain["random.score"] + gain["random.place"] < 0.2
+
+
+def test_the_hour_of_the_question_counts_where_taste_follows_it():
+    """Everybody likes even things in the morning and anything at night; the ranker has nothing else to go by."""
+    rng = np.random.default_rng(0)
+    people, things, each = 300, 40, 12
+    users = np.repeat(np.arange(people), each)
+    night = rng.integers(2, size=users.size)
+    odd = night * rng.integers(2, size=users.size)
+    items = 2 * np.concatenate([rng.permutation(things // 2)[:each] for _ in range(people)]) + odd
+    times = 86400.0 * rng.integers(100, size=users.size) + np.where(night, 22, 7) * 3600
+    fields = {"half": Field.of("half", "category", [("even", "odd")[i % 2] for i in range(things)])}
+    data = Dataset(
+        Items(IdMap(map(str, range(things))), fields),
+        Events.of(users, items, times=times),
+        Users(IdMap(map(str, range(people)), what="user")),
+    )
+    model = trees.LambdaMART(members={"random": {}}, trees=60).fit(data, rng=0)
+    queries = data.queries(np.arange(40))
+    morning, evening = (replace(queries, now=np.full(40, 3600.0 * hour)) for hour in (7, 22))
+    odd_early, odd_late = ((model.recommend(asked, 5).ids % 2).mean() for asked in (morning, evening))
+    assert odd_early < 0.1
+    assert odd_late > 0.3
 
 
 def test_the_seed_decides_and_all_is_saved(tmp_path):

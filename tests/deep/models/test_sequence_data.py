@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sequence_world import dataset, sequences
 
-from salon.data import Events, Holdout, Queries
+from salon.data import Holdout, Queries
 from salon.errors import DataError
-from salon.models.sequence_data import Sequences, TimedQueries, Windows, windows
+from salon.models.sequence_data import Sequences, Windows, windows
 from salon.models.sequence_question import NextQuestion, hold_out
 from salon.training.batches import Negatives
 
@@ -60,20 +60,9 @@ def test_shuffling_keeps_who_did_what() -> None:
     np.testing.assert_array_equal(mixed.items, mixed.times)
 
 
-def test_times_are_those_of_the_last_action_and_unknown_elsewhere() -> None:
-    events = Events.of(
-        [0, 0, 0, 1], [2, 2, 1, 2], times=[5.0, 9.0, 7.0, 1.0], shown=np.array([False, False, False, False])
-    )
-    queries = Queries(np.array([0, 3, 4]), np.array([1, 2, 0, 2]), np.ones(4, np.float32), np.array([0, -1]))
-    found = TimedQueries.of(queries, events)
-    np.testing.assert_array_equal(found.times, [7, 9, np.nan, np.nan])
-    np.testing.assert_array_equal(found.take(np.array([1, 0])).times, [np.nan, 7, 9, np.nan])
-    exposed = Events.of([0], [1], times=[3.0], shown=np.array([True]))
-    assert np.isnan(TimedQueries.of(queries, exposed).times).all()
-    with pytest.raises(DataError, match="no timestamps"):
-        TimedQueries.of(queries, Events.of([0], [1]))
-    with pytest.raises(DataError, match="4 actions, but 1 times"):
-        TimedQueries(**vars(queries), times=np.zeros(1))
+def test_steps_keep_the_times_of_their_actions() -> None:
+    queries = Queries.from_lists([[4, 0, 2], [1]], [[1, -1, 1], [1]], [[5, 6, 7], [8]])
+    assert Sequences.of(queries, np.ones(5, bool)).times.tolist() == [5, 7, 8]
 
 
 def test_the_last_step_of_long_histories_is_held_out() -> None:

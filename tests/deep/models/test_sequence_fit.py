@@ -1,5 +1,6 @@
 """Fitting models of the next item: planted orders and intervals are found, new items are placed, bad input refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from salon.errors import ArtifactError, DataError, ResourceError, SettingError
 from salon.models.neighbours import ItemKNN
 from salon.models.popular import Popular
 from salon.models.sequence import SequenceRecommender
-from salon.models.sequence_data import TimedQueries
 from salon.registry import resolve
 from salon.testing import check_recommender
 
@@ -72,15 +72,15 @@ def test_intervals_decide_where_they_are_read() -> None:
     queries = data.queries(asked)
     quick = {**QUICK, "batch_size": 64, "epochs": 60, "dropout": 0.0}
     timed = resolve("model", "sasrec")(**quick, intervals=True).fit(data, rng=0)
-    with_times = TimedQueries.of(queries, data.events)
-    right = (timed.recommend(with_times, 1).ids[:, 0] == last[asked]).mean()
-    blind = (timed.recommend(queries, 1).ids[:, 0] == last[asked]).mean()
+    blank = replace(queries, times=None)
+    right = (timed.recommend(queries, 1).ids[:, 0] == last[asked]).mean()
+    blind = (timed.recommend(blank, 1).ids[:, 0] == last[asked]).mean()
     plain = resolve("model", "sasrec")(**quick).fit(data, rng=0)
-    without = (plain.recommend(with_times, 1).ids[:, 0] == last[asked]).mean()
+    without = (plain.recommend(queries, 1).ids[:, 0] == last[asked]).mean()
     assert right > 0.9
     assert blind < 0.7
     assert without < 0.7
-    two = timed.recommend(queries, 2).ids  # without times both readings come first
+    two = timed.recommend(blank, 2).ids  # without times both readings come first
     assert (two == last[asked][:, None]).any(axis=1).mean() > 0.8
 
 
@@ -99,8 +99,7 @@ def test_validation_is_asked_with_the_times_of_the_log() -> None:
     holdout = Holdout(data.queries(asked), targets)
     quick = {**QUICK, "batch_size": 64, "epochs": 60, "dropout": 0.0, "validate_every": 10}
     model = resolve("model", "sasrec")(**quick, intervals=True).fit(data, rng=0, validation=holdout)
-    with_times = TimedQueries.of(holdout.queries, data.events)
-    assert (model.recommend(with_times, 1).ids[:, 0] == last[asked]).mean() > 0.8
+    assert (model.recommend(holdout.queries, 1).ids[:, 0] == last[asked]).mean() > 0.8
 
 
 @pytest.mark.parametrize("name", MEDIA)
@@ -160,7 +159,7 @@ def test_with_intervals_an_answer_depends_on_its_history_alone(name: str, more: 
     data, order, _ = ring()
     model = resolve("model", name)(**{**QUICK, "epochs": 2}, intervals=True, **more)
     model.fit(data, ring_features(order), rng=0)
-    queries = TimedQueries.of(data.queries(), data.events)
+    queries = data.queries()
     np.testing.assert_allclose(model.score(queries.take(np.array([5, 2]))), model.score(queries)[[5, 2]], atol=1e-4)
 
 

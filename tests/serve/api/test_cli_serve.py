@@ -261,7 +261,7 @@ def test_a_server_is_started_asked_and_stopped(shop_folder: Path, tmp_path: Path
     ) as server:
         try:
             told = ""
-            while "shown once" not in told:
+            while "Open:" not in told:
                 line = server.stdout.readline()
                 assert line, server.stderr.read()
                 told += line
@@ -290,6 +290,7 @@ def test_a_server_is_started_asked_and_stopped(shop_folder: Path, tmp_path: Path
     assert (shop_folder / "model.live" / "salon.db").stat().st_mode & 0o077 == 0
     assert (shop_folder / "model.live" / "session.key").stat().st_mode & 0o077 == 0
     assert "Key:" not in out
+    assert f"{url}/#key={key}\n" in told
 
 
 def test_a_port_that_is_taken_is_told_before_anything_is_loaded(
@@ -302,6 +303,16 @@ def test_a_port_that_is_taken_is_told_before_anything_is_loaded(
         code, _, err = run(capsys, "serve", str(tmp_path / "no-model"), "--port", port)
     assert code == 1
     assert f"127.0.0.1:{port} cannot be listened on" in err
+
+
+def test_a_model_that_is_not_there_is_told_and_nothing_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("salon.cli.serve_run.configure", lambda _: None)
+    code, _, err = run(capsys, "serve", str(tmp_path / "none"), "--port", "0")
+    assert code == 1
+    assert "There is no model" in err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_plain_installation_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,7 @@ def test_items_people_and_refits_are_done_once(post: Callable[..., Any], served:
         ("/v1/items", {"items": [{"id": "new-1"}]}),
         ("/v1/users", {"users": [{"id": "u-1"}]}),
         ("/v1/models/refit", None),
+        ("/api/item", {"ItemId": "new-2"}),
     ):
         answers = [post(path, f"k-9 {path}".replace(" ", ""), json=body).text for _ in range(2)]
         assert answers[0] == answers[1]

@@ -335,13 +335,27 @@ def test_a_request_keeps_the_id_that_it_was_given(call: Call) -> None:
     assert re.fullmatch("[0-9a-f]{16}", made)
 
 
-def test_the_description_has_an_example_or_a_sentence_for_every_call(served: Running) -> None:
+def test_every_call_is_described_with_an_example_of_what_is_sent_and_answered(served: Running) -> None:
     schema = served.client.get("/openapi.json").json()
-    calls = [call for path in schema["paths"].values() for call in path.values()]
+
+    def exemplified(part: Any, seen: frozenset[str] = frozenset()) -> bool:
+        """Whether an example stands anywhere in a part of the description, followed through its references."""
+        if isinstance(part, list):
+            return any(exemplified(one, seen) for one in part)
+        if not isinstance(part, dict):
+            return False
+        name = part.get("$ref", "").rpartition("/")[2]
+        if name and name not in seen:
+            return exemplified(schema["components"]["schemas"][name], seen | {name})
+        return bool({"example", "examples"} & part.keys()) or any(exemplified(one, seen) for one in part.values())
+
+    calls = [(path, method, call) for path, methods in schema["paths"].items() for method, call in methods.items()]
     assert len(calls) > 80
-    assert all(call["description"] for call in calls)
-    for path, methods in schema["paths"].items():
-        for method, call in methods.items():
-            assert call.get("security") or path.startswith(("/health", "/api/health", "/v1/session", "/metrics")), path
-            assert not call["responses"].keys() & {"default"}
-            assert method == "get" or call["responses"].keys() >= {"200"}
+    for path, method, call in calls:
+        assert call["description"], path
+        assert call.get("security") or path.startswith(("/health", "/api/health", "/v1/session", "/metrics")), path
+        assert "default" not in call["responses"]
+        good = call["responses"]["200"].get("content", {})
+        if path.startswith("/v1"):
+            assert exemplified(call.get("requestBody", {"example": ""})), (path, method)
+            assert exemplified(good.get("application/json", {"example": ""})), (path, method)

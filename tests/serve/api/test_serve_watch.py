@@ -177,6 +177,7 @@ def test_settings_come_from_a_file_and_options_win(tmp_path: Path) -> None:
         ({"port": 70000}, "port"),
         ({"tls_cert": "cert.pem"}, "both tls_cert and tls_key"),
         ({"tls_cert": "none.pem", "tls_key": "none.pem"}, "no file 'none.pem'"),
+        ({"tls_cert": __file__, "tls_key": __file__}, "cannot be used for TLS"),
         ({"cors": ("*",)}, "origin '\\*'"),
         ({"cors": ("https://a.example/path",)}, "origin"),
         ({"limits": {"k": 0}}, "limits.k"),
