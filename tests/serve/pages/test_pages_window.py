@@ -194,6 +194,17 @@ def test_a_thing_opens_with_its_fields_its_reasons_and_what_is_like_it(visit: Lo
     assert "#/thing" not in page.url
 
 
+def test_a_like_in_the_view_of_a_thing_can_be_undone_there(visit: Look) -> None:
+    page = visit().go("/#/thing/mug-001")
+    page.wait_for_selector("dialog.thing .strip .card:not(.ghost)")
+    like_it = page.locator("dialog.thing .words").get_by_role("button", name="Like", exact=True)
+    like_it.click()
+    page.wait_for_selector("dialog.thing .words [aria-pressed=true]")
+    page.locator("dialog.thing").get_by_role("button", name="Undo").click()
+    page.wait_for_function("() => !document.querySelector('.past li')")
+    assert like_it.get_attribute("aria-pressed") == "false"
+
+
 def test_a_thing_has_an_address_of_its_own(visit: Look, site: Site) -> None:
     page = visit().go("/#/thing/lamp-001")
     page.wait_for_selector("dialog.thing .strip .card:not(.ghost)")

@@ -73,22 +73,19 @@ function filmButton(address, card) {
   return button;
 }
 
-function why(thing) {
-  const because = thing.reason?.because ?? [];
-  const by = thing.by ?? thing.reason?.by ?? {};
+/** What speaks for a thing, in a line: what a search went by, what it goes with, or who found it. */
+function reasonLine(thing) {
   const kinds = ordered(thing.by).filter(([, value]) => value > 0);
   const whole = kinds.reduce((sum, [, value]) => sum + value, 0);
-  const line = kinds.length
-    ? kinds
-        .slice(0, 2)
-        .map(([kind, value]) => `${named("modality", kind)} ${percent(value / whole)}`)
-        .join(t("comma"))
-    : because.length
-      ? [t("why.with"), t("space"), titles(because)]
-      : thing.reason?.words
-        ? [said(thing.reason.words)]
-        : [named("source", thing.source)];
-  return [h("span", {}, line), Object.values(by).some((value) => value > 0) && bar(by)];
+  const share = ([kind, value]) => `${named("modality", kind)} ${percent(value / whole)}`;
+  if (kinds.length) return kinds.slice(0, 2).map(share).join(t("comma"));
+  if (thing.reason?.because.length) return [t("why.with"), t("space"), titles(thing.reason.because)];
+  return thing.reason?.words ? said(thing.reason.words) : named("source", thing.source);
+}
+
+function why(thing) {
+  const by = thing.by ?? thing.reason?.by ?? {};
+  return [h("span", {}, reasonLine(thing)), Object.values(by).some((value) => value > 0) && bar(by)];
 }
 
 /** A card for `thing`; `view` says what opening does, what one said before, and takes what one says now. */

@@ -61,7 +61,7 @@ export function toast(words, action = "", run = null) {
         action,
       ),
   );
-  document.body.append(box);
+  (document.querySelector("dialog[open]") ?? document.body).append(box); // what is outside of an open dialog is inert
   tellAloud(words);
   const wait = () => {
     leaving = setTimeout(close, TOAST);

@@ -1,4 +1,5 @@
 // Whom the window is for, and what they did so far. Nobody is a fresh visitor, known from the first thing they like.
+// The event "taste" of the page tells that what they did has changed.
 
 import * as api from "./api.js";
 import { SAYINGS } from "./card.js";
@@ -63,11 +64,13 @@ export const taste = {
     const stored = { id: thing.id, title: thing.title, media: thing.media, kind, event_id: await api.tell(event) };
     this.history.unshift(stored);
     kept.set("person", this.id);
+    dispatchEvent(new Event("taste"));
     return stored;
   },
 
   async takeBack(event) {
     await api.takeBack(event.event_id);
     this.history = this.history.filter((other) => other !== event);
+    dispatchEvent(new Event("taste"));
   },
 };

@@ -97,19 +97,18 @@ function fill(dialog, thing, view) {
       {
         type: "button",
         class: "button",
-        "aria-pressed": String(taste.said(thing.id) === kind),
-        async onclick() {
-          await view.say(thing, kind);
-          SAYINGS.forEach((other, i) =>
-            sayings[i].setAttribute("aria-pressed", String(taste.said(thing.id) === other)),
-          );
-          why();
-        },
+        onclick: () => view.say(thing, kind).then(why),
       },
       icon(SIGN[kind]),
       t(`say.${kind}`),
     ),
   );
+  const closed = new AbortController();
+  const mood = () =>
+    SAYINGS.forEach((kind, i) => sayings[i].setAttribute("aria-pressed", String(taste.said(thing.id) === kind)));
+  mood();
+  addEventListener("taste", mood, { signal: closed.signal });
+  dialog.addEventListener("close", () => closed.abort());
   const reasons = h(
     "section",
     {},

@@ -27,7 +27,7 @@ const view = {
   said: (id) => taste.said(id),
   say: (thing, kind, card) => say(thing, kind, card),
   open: (thing) => {
-    taste.tell(thing, "click").then(past, () => null);
+    taste.tell(thing, "click").catch(() => null);
   },
 };
 
@@ -42,8 +42,6 @@ async function say(thing, kind, card) {
   card?.classList.add("going");
   try {
     const stored = await taste.say(thing, kind);
-    for (const one of document.querySelectorAll(".card:not(.ghost)")) one.mood();
-    past();
     const changed = await refresh();
     if (shown.results) await shown.results.look(shown.results.query);
     const words = stored ? t(`told.${kind}`, { title: thing.title }) : t("told.back", { title: thing.title });
@@ -59,7 +57,6 @@ async function say(thing, kind, card) {
 async function undo(event) {
   try {
     await taste.takeBack(event);
-    past();
     await refresh();
     tellAloud(t("told.back", { title: event.title }));
   } catch (error) {
@@ -298,6 +295,10 @@ async function begin() {
 }
 
 addEventListener("hashchange", route);
+addEventListener("taste", () => {
+  past();
+  for (const card of document.querySelectorAll(".card:not(.ghost)")) card.mood();
+});
 addEventListener("scroll", () => document.querySelector(".top").classList.toggle("moved", scrollY > 8), {
   passive: true,
 });
