@@ -125,7 +125,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL of the tests' own; the test is skipped where none is installed."""
     folder = binaries()
     if folder is None:
-        pytest.skip("no PostgreSQL is installed: apt-get install postgresql")
+        pytest.skip("no PostgreSQL is installed with its user: apt-get install postgresql")
     server = PostgresServer(folder)
     yield server
     server.close()

@@ -13,7 +13,9 @@ ROOTS = (Path("/usr/lib/postgresql"), Path("/usr/local/lib/postgresql"), Path("/
 
 
 def binaries() -> Path | None:
-    """The folder with `initdb` and `pg_ctl` of the newest installed version."""
+    """The folder with `initdb` and `pg_ctl` of the newest installed version; None where they cannot be used."""
+    if os.geteuid() == 0 and "postgres" not in {user.pw_name for user in pwd.getpwall()}:
+        return None
     found = [path.parent for root in ROOTS for path in root.glob("*/bin/initdb")]
     on_path = shutil.which("initdb")
     found += [Path(on_path).resolve().parent] if on_path else []

@@ -16,8 +16,8 @@ import pytest
 import sqlalchemy as sa
 
 from postgres_server import PostgresServer
-from salon.errors import ArtifactError, SettingError, StoreError
-from salon.store import EventWriter, Store, backup, open_store
+from salon.errors import ArtifactError, MissingExtraError, SettingError, StoreError
+from salon.store import EventWriter, Store, backup, export_store, open_store
 from salon.store.values import StoredEvent, StoredItem, StoredUser
 
 KILLS = {"sqlite": 20, "postgresql": 8}
@@ -194,6 +194,16 @@ def test_other_databases_are_refused_without_the_password(url: str) -> None:
     assert "sesame" not in str(found.value)
 
 
+def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "alembic.config", None)
+        with pytest.raises(MissingExtraError, match=r"salon\[serve\]"):
+            open_store(tmp_path / "store.sqlite")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"salon\[postgres\]"):
+        open_store("postgresql://h/d")
+
+
 def test_postgres_may_stop_and_come_back(postgres_server: PostgresServer) -> None:
     with open_store(postgres_server.new_database()) as store, EventWriter(store) as writer:
         assert writer.submit(events("1")).result(10) == [True]
@@ -219,17 +229,23 @@ def test_connections_that_the_server_ended_are_replaced_unseen(empty_postgres: s
         assert store.items.put([StoredItem("b")]) == 1
 
 
-def test_deleted_words_are_not_left_in_the_file(file: Path) -> None:
+def test_deleted_words_are_in_no_file(file: Path) -> None:
     with open_store(file) as store:
         store.users.put([StoredUser("u", {"name": "sesame"})])
+        store.events.append([StoredEvent("u", "a", session="sesame"), StoredEvent("v", "a", session="sesame")])
+        assert b"sesame" in file.with_name("store.sqlite-wal").read_bytes()
         store.users.delete(["u"])
-    assert b"sesame" not in file.read_bytes()
+        store.events.delete(user="v")
+        assert not any(b"sesame" in path.read_bytes() for path in file.parent.glob("store.sqlite*"))
 
 
-def test_only_its_owner_may_read_a_new_store(tmp_path: Path) -> None:
+def test_only_its_owner_may_read_a_new_store_and_its_copies(tmp_path: Path) -> None:
     with open_store(tmp_path / "new" / "store.sqlite") as store:
         store.events.append(events("1"))
         assert {path.stat().st_mode & 0o777 for path in (tmp_path / "new").iterdir()} == {0o600}
+        backup(store, tmp_path / "backup")
+        export_store(store, tmp_path / "export")
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("backup", "export")} == {0o700}
 
 
 def test_a_backup_does_not_overwrite_other_things(file: Path, tmp_path: Path) -> None:

@@ -95,6 +95,8 @@ def test_exactly_one_version_is_live(store: Store) -> None:
         store.versions.activate("3")
     with pytest.raises(ConflictError):
         store.versions.add(Version("2", "models/2", "candidate"))
+    with pytest.raises(DataError, match="'lively'"):
+        store.versions.add(Version("6", "m", "lively"))  # type: ignore[arg-type]
     live = store.versions.live()
     assert live is not None
     assert live.version == "2"

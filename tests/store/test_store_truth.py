@@ -1,5 +1,7 @@
 """Items, people and events: what is put is there, on both databases, and what is deleted is gone."""
 
+import contextlib
+
 import pytest
 
 from salon.errors import ConflictError, DataError, UnknownIdError
@@ -197,3 +199,20 @@ def test_people_are_not_merged_in_circles_or_twice(store: Store) -> None:
     assert [event.item for event in store.events.of_user("c")] == ["x", "y", "z"]
     assert store.users.merge("d", "a") == 0
     assert store.users.get(["d"])["d"].merged_into == "c"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 5000])
+def test_looking_for_what_cannot_be_there_finds_nothing_or_says_so(store: Store, name: str) -> None:
+    store.items.put([StoredItem("a"), StoredItem("ab")])
+    store.events.append([StoredEvent("a", "a")])
+    for look in (
+        lambda: store.items.get([name]),
+        lambda: store.events.of_user(name),
+        lambda: store.events.page(user=name).rows,
+        lambda: store.events.delete(event_id=name),
+        lambda: store.items.delete([name]),
+        lambda: store.scenarios.get(name),
+    ):
+        with contextlib.suppress(DataError):
+            assert not look()
+    assert (store.items.count(), store.events.count()) == (2, 1)

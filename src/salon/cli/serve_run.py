@@ -19,7 +19,10 @@ from salon.serve.keys import session_secret
 from salon.serve.logs import configure
 from salon.serve.settings import ServeSettings
 from salon.serve.tenants import first_key, open_tenants
+from salon.store import Store
 
+BACKLOG = 2048
+"""Connections that may wait to be taken."""
 SESSION_FILE = "session.key"
 """Beside the store: what signs the cookies of the pages."""
 
@@ -47,9 +50,15 @@ def run(
     with listening:
         configure(level.upper())
         tenants = open_tenants(settings, model, home, store)
-        secret = session_secret(Path(home) / SESSION_FILE if home else home_of(model) / SESSION_FILE)
-        app = create_app(tenants, settings, secret)
-        _tell(settings, listening.getsockname()[1], first_key(tenants["default"].store), key_file)
+        try:
+            secret = session_secret((Path(home) if home else home_of(model)) / SESSION_FILE)
+            app = create_app(tenants, settings, secret)
+            _tell(settings, listening.getsockname()[1])
+            _tell_key(tenants["default"].store, key_file)
+        except BaseException:
+            for tenant in tenants.values():
+                tenant.service.close()
+            raise
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -77,33 +86,39 @@ def _listen(host: str, port: int) -> socket.socket:
     Raises:
         SettingError: The address cannot be listened on.
     """
+    found: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.socket(family, kind, protocol)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
-        found.listen(2048)
-        found.set_inheritable(True)
+        found.listen(BACKLOG)
     except OSError as error:
+        if found is not None:
+            found.close()
         hint = "Choose another with --host and --port, or end the program that has it."
         raise SettingError(f"{host}:{port} cannot be listened on: {error.strerror}.", hint=hint) from None
     return found
 
 
-def _tell(settings: ServeSettings, port: int, key: str, key_file: Path | None) -> None:
-    """Says where the pages are, and the first key once."""
+def _tell(settings: ServeSettings, port: int) -> None:
+    """Says where the pages and the API are."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104
     address = f"{'https' if settings.tls_cert else 'http'}://{host}:{port}"
     say(f"Window:  {address}/")
     say(f"Studio:  {address}/studio")
     say(f"API:     {address}/openapi.json")
-    if key and key_file is not None:
-        with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            stream.write(key + "\n")
-        say(f"The first key is in {key_file}.")
-    elif key:
-        say(f"Key:     {key}")
-        say("This key is shown once: keep it. The pages ask for it; programs send it as a Bearer token.")
-    else:
+
+
+def _tell_key(store: Store, key_file: Path | None) -> None:
+    """Makes the first key where there is none, and shows it once."""
+    if store.keys.all():
         say("Sign in with a key of yours; make another one with: salon keys add")
+    elif key_file is not None:
+        with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(first_key(store) + "\n")
+        say(f"The first key is in {key_file}.")
+    else:
+        say(f"Key:     {first_key(store)}")
+        say("This key is shown once: keep it. The pages ask for it; programs send it as a Bearer token.")
     sys.stdout.flush()

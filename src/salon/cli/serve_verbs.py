@@ -23,7 +23,9 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 8080 by default.")] = None,
     home: Annotated[str, typer.Option(help="Folder for the store, uploads and later models [MODEL.live].")] = "",
-    store: Annotated[str, typer.Option(help="URL of a PostgreSQL database, instead of a file in HOME.")] = "",
+    store: Annotated[
+        str, typer.Option(envvar="SALON_STORE", help="URL of a PostgreSQL database, instead of a file in HOME.")
+    ] = "",
     config: Annotated[Path | None, typer.Option(help="TOML file with all other settings.")] = None,
     key_file: Annotated[Path | None, typer.Option(help="Write the first key to this file, not to the screen.")] = None,
     tls_cert: Annotated[str | None, typer.Option(help="Certificate in PEM, to speak https.")] = None,
@@ -153,7 +155,7 @@ def keys(
 def backup(
     home: Annotated[Path, typer.Argument(metavar="HOME", help="The folder that `salon serve` made.")],
     out: Annotated[Path, typer.Argument(metavar="BACKUP", help="Folder to write; an older backup there is replaced.")],
-    store: Annotated[str, typer.Option(help="URL of the store, if it is not in HOME.")] = "",
+    store: Annotated[str, typer.Option(envvar="SALON_STORE", help="URL of the store, if it is not in HOME.")] = "",
     json: Json = "",
 ) -> None:
     """Write a backup of a service, which may go on running: its store, its live model, its media.
@@ -166,7 +168,9 @@ def backup(
 def restore(
     saved: Annotated[Path, typer.Argument(metavar="BACKUP", help="A folder that `salon backup` wrote.")],
     home: Annotated[Path, typer.Argument(metavar="HOME", help="The folder of the service, made if needed.")],
-    store: Annotated[str, typer.Option(help="URL of the store, if it is not to be in HOME.")] = "",
+    store: Annotated[
+        str, typer.Option(envvar="SALON_STORE", help="URL of the store, if it is not to be in HOME.")
+    ] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Drop what is there.")] = False,
     json: Json = "",
 ) -> None:

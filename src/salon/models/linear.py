@@ -168,7 +168,8 @@ class Linear(Recommender):
 
     def restore(self, state: Mapping[str, Any]) -> Self:
         """Takes back what `state` gave."""
-        self.__dict__.pop("scorer", None)
+        for made in ("scorer", "ledger"):
+            self.__dict__.pop(made, None)
         return super().restore(state)
 
     @property
@@ -209,16 +210,19 @@ class Linear(Recommender):
             DataError: A target has neither actions nor media.
         """
         self.check_fitted()
+        return self.ledger.contributions(queries, np.asarray(targets, np.int64))
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What splits scores, made once for what was learned."""
         media = Media.restored(vars(self))
         graphs = {}
         if self.graphs_ is not None:
             stacked, width = self.graphs_, len(self.rows_)
             graphs = {n: stacked[i * width : (i + 1) * width] for i, n in enumerate(media.names)}
         unit, order_unit = self.units_[:2]
-        scorer, stats = self.scorer, self._statistics()
         kind: type[Ledger] = LocalLedger if self.is_local else Ledger
-        ledger = kind(scorer, stats, media, self.point, self.ridge_, unit, order_unit, graphs)
-        return ledger.contributions(queries, np.asarray(targets, np.int64))
+        return kind(self.scorer, self._statistics(), media, self.point, self.ridge_, unit, order_unit, graphs)
 
     def refit_with(self, changes: dict[str, float]) -> Self:
         """The same model with some settings replaced, such as {"media:text": 0.0}, from the same sums over people.

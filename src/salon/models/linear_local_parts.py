@@ -20,9 +20,9 @@ class LocalLedger(Ledger):
 
     def _stored(self, j: int) -> tuple[IntArray, FloatArray]:
         """N(j) and B_Nj."""
-        column = sparse.coo_array(self.scorer.weights[:, [j]])
-        order = np.argsort(column.row)
-        return column.row[order].astype(np.int64), column.data[order].astype(np.float64)
+        weights = self.scorer.weights_by_column
+        span = slice(weights.indptr[j], weights.indptr[j + 1])
+        return weights.indices[span].astype(np.int64), weights.data[span].astype(np.float64)
 
     def _weights(self, j: int) -> FloatArray:
         near, values = self._stored(j)
@@ -32,7 +32,7 @@ class LocalLedger(Ledger):
 
     def _handed(self, by_modality: FloatArray) -> FloatArray:
         there = np.flatnonzero(by_modality.any(axis=1))
-        found: FloatArray = sparse.csr_array(self.scorer.handed[:, there]) @ by_modality[there]
+        found: FloatArray = sparse.csc_array(self.scorer.handed_by_column[:, there]) @ by_modality[there]
         return found
 
     def column(self, j: int) -> FloatArray:

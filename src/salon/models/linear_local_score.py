@@ -36,6 +36,16 @@ class LocalScorer(Scorer):
         found[self.rows[: self.warm_count]] = 0.0
         return found
 
+    @cached_property
+    def weights_by_column(self) -> sparse.csc_array:
+        """B by column, for explanations."""
+        return sparse.csc_array(self.weights)
+
+    @cached_property
+    def handed_by_column(self) -> sparse.csc_array:
+        """What cold items take over by column."""
+        return sparse.csc_array(self.handed)
+
     def folded(self, queries: sparse.csr_array) -> sparse.csr_array:
         """As in `Scorer`; columns are not copied for histories of touched items alone."""
         inside = queries.indices < len(self.place)

@@ -131,7 +131,7 @@ class Media:
         rows = np.split(state["vectors_"], cuts, axis=1) if names else []
         centres = np.split(state["centres_"], cuts) if names else []
         return cls(
-            {name: np.ascontiguousarray(r) for name, r in zip(names, rows, strict=True)},
+            dict(zip(names, rows, strict=True)),  # views: a copy would cost as much memory again
             dict(zip(names, centres, strict=True)),
             {name: fingerprint for name, _, fingerprint in table},
         )

@@ -52,10 +52,13 @@ def one(
     catalogue = live.catalogue
     fields = catalogue.items[row].fields
     wanted = {} if ask.fields is None else {name: fields[name] for name in ask.fields if name in fields}
-    media = {name: media_address(catalogue.ids[row], name) for name in catalogue.media(row)}
-    return Served(
-        catalogue.ids[row], catalogue.title(row), score, source, wanted, media, reason=reason, propensity=propensity
-    )
+    media, title = media_of(live, row), catalogue.title(row)
+    return Served(catalogue.ids[row], title, score, source, wanted, media, reason=reason, propensity=propensity)
+
+
+def media_of(live: Live, row: int) -> dict[str, str]:
+    """Media field of an item to the address of the medium."""
+    return {name: media_address(live.catalogue.ids[row], name) for name in live.catalogue.media(row)}
 
 
 # -- reasons -----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ which is hidden from then on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -15,11 +15,14 @@ import numpy as np
 
 from salon.data.columns import leaves_folder
 from salon.rerank.columns import Column, Labels, Texts
+from salon.serve.bounded import Bounded
 from salon.store.values import StoredItem
 from salon.types import BoolArray, FloatArray, IntArray, Modality
 
 LONGEST_TITLE = 80
 """Characters of a title that are shown."""
+MASKS = 64
+"""Expressions whose masks are kept."""
 NO_ITEM = StoredItem("")
 
 
@@ -39,9 +42,9 @@ class Catalogue:
     declared: Mapping[str, Modality]
     ids: tuple[str, ...] = ()
     items: tuple[StoredItem, ...] = ()
-    rows: Mapping[str, int] = None  # type: ignore[assignment]
-    shown: BoolArray = None  # type: ignore[assignment]
-    created: FloatArray = None  # type: ignore[assignment]
+    rows: Mapping[str, int] = field(default_factory=dict)
+    shown: BoolArray = field(default_factory=lambda: np.zeros(0, bool))
+    created: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def of(cls, declared: Mapping[str, Modality], names: Sequence[str], items: Mapping[str, StoredItem]) -> Self:
@@ -137,8 +140,13 @@ class Catalogue:
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:
-        """What expressions read, by field, with "id", "created" and "age_days" of no item being missing ones."""
+        """What expressions read, by field; "id" and "created" are among them."""
         return _Columns(self)
+
+    @cached_property
+    def masks(self) -> Bounded[str, BoolArray]:
+        """Expressions that read nothing but items, with the rows for which they hold."""
+        return Bounded(MASKS)
 
     def column(self, name: str) -> Column:
         """One field of all rows, as expressions read it."""

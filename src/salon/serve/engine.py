@@ -18,6 +18,7 @@ from salon.data import Dataset, Queries
 from salon.errors import ArtifactError, NotFittedError, SalonError
 from salon.pipeline import Pipeline
 from salon.serve.batcher import Batcher
+from salon.serve.bounded import Bounded
 from salon.serve.explorers import Explorers
 from salon.serve.exposures import ExposureLog
 from salon.serve.homes import STORE, home_of
@@ -25,7 +26,7 @@ from salon.serve.jobs import Jobs
 from salon.serve.learner import Learner
 from salon.serve.live import Live
 from salon.serve.options import LiveOptions
-from salon.serve.people import Bounded, People, joined
+from salon.serve.people import People, joined
 from salon.serve.registry import Registry
 from salon.serve.scenarios import Places
 from salon.serve.shelf import Shelf, unmet

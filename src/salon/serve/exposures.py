@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Condition, Thread
 
 from salon.errors import SalonError
-from salon.serve.people import Bounded
+from salon.serve.bounded import Bounded
 from salon.store import Store
 from salon.store.values import Exposure
 

@@ -37,7 +37,7 @@ async def fetch(url: str, *, most: int, seconds: float, private: bool = False) -
     except TimeoutError:
         hint = "Upload the file itself, or use a faster server."
         raise MediaError(f"{url!r} did not answer within {seconds:g} s.", hint=hint) from None
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:  # a redirect can lead to nonsense
         reason = str(error) or type(error).__name__
         raise MediaError(f"{url!r} cannot be fetched: {reason}.", hint="Check the address in a browser.") from None
 
@@ -54,8 +54,8 @@ async def _follow(url: str, most: int, seconds: float, private: bool) -> bytes:
 
 async def _get(client: httpx.AsyncClient, url: str, most: int, private: bool) -> bytes | str:
     """The bytes at an address, or where it leads."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = parts.port or PORTS[parts.scheme]
     except (KeyError, ValueError):
         raise MediaError(f"{url!r} is no address by http or https.", hint="Give https://...") from None

@@ -19,7 +19,7 @@ from salon.pipeline_answers import as_plain, explanation
 from salon.pipeline_rank import POPULAR
 from salon.pipeline_rank import known as knows
 from salon.pipeline_search import matches
-from salon.serve.answers import one, served
+from salon.serve.answers import media_of, one, served
 from salon.serve.asking import Asking
 from salon.serve.engine import Engine
 from salon.serve.live import Live, within
@@ -130,7 +130,8 @@ def person(asking: Asking, user: str, k: int, language: str) -> Mapping[str, Any
     somebody = engine.people.get(user)
     if not somebody.known:
         raise UnknownIdError(f"There is no user {user!r}.", hint="Check the user id.")
-    catalogue = engine.current.shelf.live.catalogue
+    live = engine.current.shelf.live
+    catalogue = live.catalogue
     events = engine.store.events.of_user(somebody.id, limit=PAST)
     weights, shown = engine.tastes.weights([e.kind for e in events], [e.value for e in events])
     history = []
@@ -141,6 +142,7 @@ def person(asking: Asking, user: str, k: int, language: str) -> Mapping[str, Any
         history.append(
             {"item": event.item, "title": title, "kind": event.kind, "value": event.value, "time": event.time}
             | {"taste": taste, "known": row >= 0, "event_id": event.event_id}
+            | {"media": media_of(live, row) if row >= 0 else {}}
         )
     reply = asking.one(Ask(user=user, k=k, explained=True, language=language, logged=False))
     return {

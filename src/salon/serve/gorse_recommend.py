@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
@@ -23,43 +23,56 @@ PREFIX = "/api"
 router = APIRouter(prefix=PREFIX, tags=["gorse"], responses=declared(404, 409, 501, 507, plain=True))
 
 Part = Annotated[str, Path(min_length=1, max_length=300, pattern=r"^[^\x00]+$")]
-Count = Annotated[int, Query(ge=1, le=10_000)]
-Offset = Annotated[int, Query(ge=0, le=10_000)]
 
 
-def _categories(
+@dataclass(frozen=True)
+class Wanted:
+    """Which part of a list: `n` items after the first `offset`, in all of some categories."""
+
+    n: int
+    offset: int
+    categories: tuple[str, ...] = ()
+
+
+def _wanted(
     request: Request,
-    named: Annotated[list[str] | None, Query(alias="category", max_length=20, description="All must hold.")] = None,
-) -> list[str]:
-    """Those of the query, and the one at the end of some paths."""
-    return [one for one in (request.path_params.get("category", ""), *(named or [])) if one]
+    categories: Annotated[
+        list[str] | None, Query(alias="category", max_length=20, description="All must hold.")
+    ] = None,
+    n: Annotated[int, Query(ge=1, le=10_000)] = 10,
+    offset: Annotated[int, Query(ge=0, le=10_000)] = 0,
+) -> Wanted:
+    """What the query says, and the category at the end of some paths."""
+    named = (request.path_params.get("category", ""), *(categories or []))
+    return Wanted(n, offset, tuple(one for one in named if one))
 
 
-Categories = Annotated[list[str], Depends(_categories)]
+Want = Annotated[Wanted, Depends(_wanted)]
 UserId = Annotated[
     str, Query(alias="user-id", max_length=300, pattern=r"^[^\x00]*$", description="Drops what they saw.")
 ]
 
 
-def asked(caller: Caller, n: int, offset: int, categories: list[str], user: str = "") -> Ask:
-    """The question for `n` items after the first `offset`, in all of some categories.
+def asked(caller: Caller, want: Wanted, user: str = "") -> Ask:
+    """The question for a part of a list, from its beginning.
 
     Raises:
         SettingError: More is asked for than one call may.
     """
-    if n + offset > caller.limits.k:
-        raise SettingError(f"n + offset is {n + offset}.", hint=f"At most {caller.limits.k} may be.")
+    k = want.n + want.offset
+    if k > caller.limits.k:
+        raise SettingError(f"n + offset is {k}.", hint=f"At most {caller.limits.k} may be.")
     field = json.dumps(caller.state.settings.gorse.categories, ensure_ascii=False)
-    words = [json.dumps(one, ensure_ascii=False) for one in categories]
+    words = [json.dumps(one, ensure_ascii=False) for one in want.categories]
     text = " and ".join(f"{word} in item[{field}]" for word in words)
     if len(text) > caller.limits.expression:
         raise SettingError("The categories are too long together.", hint="Ask for fewer.")
-    return Ask(user=user or None, k=n + offset, filter=text, logged=False)
+    return Ask(user=user or None, k=k, filter=text, logged=False)
 
 
-def scores(reply: Reply, offset: int) -> list[GorseScore]:
-    """The items of an answer after the first `offset`."""
-    return [GorseScore(Id=item.id, Score=item.score) for item in reply.items[offset:]]
+def scores(reply: Reply, want: Wanted) -> list[GorseScore]:
+    """The wanted part of an answer."""
+    return [GorseScore(Id=item.id, Score=item.score) for item in reply.items[want.offset :]]
 
 
 def check_name(name: str, known: tuple[str, ...]) -> None:
@@ -78,16 +91,14 @@ def check_name(name: str, known: tuple[str, ...]) -> None:
 async def recommend(
     caller: Reader,
     user: Part,
-    categories: Categories,
-    n: Count = 10,
-    offset: Offset = 0,
+    want: Want,
     write_back_type: Annotated[str, Query(alias="write-back-type", max_length=100, pattern=r"^[^\x00]*$")] = "",
     write_back_delay: Annotated[str, Query(alias="write-back-delay", max_length=40)] = "",
     version: Annotated[str, Header(alias="X-API-Version", max_length=10)] = "",
 ) -> list[GorseScore] | list[str]:
     """Ids of items for a user; with `X-API-Version: 2`, with scores. What is answered can be written back as read."""
-    ask = asked(caller, n, offset, categories, user)
-    found = scores(await caller.tenant.scorer.ask(ask), offset)
+    ask = replace(asked(caller, want, user), logged=True)
+    found = scores(await caller.tenant.scorer.ask(ask), want)
     if write_back_type:
         await _write_back(caller, user, found, write_back_type, delay_of(write_back_delay))
     return found if version.strip() == "2" else [one.Id for one in found]
@@ -105,12 +116,10 @@ async def _write_back(caller: Caller, user: str, found: list[GorseScore], kind: 
 async def recommend_all(
     caller: Reader,
     user: Part,
-    categories: Categories,
-    n: Count = 10,
-    offset: Offset = 0,
+    want: Want,
 ) -> list[GorseScore]:
     """Items for a user with scores, as the model finds them."""
-    return scores(await caller.tenant.scorer.ask(asked(caller, n, offset, categories, user)), offset)
+    return scores(await caller.tenant.scorer.ask(asked(caller, want, user)), want)
 
 
 # -- for a session -----------------------------------------------------------------------------------------------------
@@ -119,17 +128,15 @@ async def recommend_all(
 async def recommend_session(
     body: list[GorseFeedback],
     caller: Reader,
-    categories: Categories,
-    n: Count = 10,
-    offset: Offset = 0,
+    want: Want,
 ) -> list[GorseScore]:
     """Items for whoever gave this feedback, oldest first by time; nothing is stored."""
     if len(body) > caller.limits.batch:
         raise SettingError(f"{len(body)} rows were sent.", hint=f"At most {caller.limits.batch} may be in one call.")
     events = sorted((event_of(one) for one in body), key=lambda event: event.time)
-    ask = asked(caller, n, offset, categories)
+    ask = asked(caller, want)
     reply = await caller.tenant.scorer.ask(replace(ask, history=tuple(event.item for event in events)))
-    return scores(reply, offset)
+    return scores(reply, want)
 
 
 # -- for everybody -----------------------------------------------------------------------------------------------------
@@ -137,41 +144,35 @@ async def recommend_session(
 
 async def latest(
     caller: Reader,
-    categories: Categories,
-    n: Count = 10,
-    offset: Offset = 0,
+    want: Want,
     user: UserId = "",
 ) -> list[GorseScore]:
     """The newest items; the score is the time."""
-    ask = asked(caller, n, offset, categories, user)
-    return scores(await caller.run(caller.service.newest, ask), offset)
+    ask = asked(caller, want, user)
+    return scores(await caller.run(caller.service.newest, ask), want)
 
 
 async def popular(
     caller: Reader,
-    categories: Categories,
-    n: Count = 10,
-    offset: Offset = 0,
+    want: Want,
     user: UserId = "",
 ) -> list[GorseScore]:
     """What most people like."""
-    ask = asked(caller, n, offset, categories, user)
-    return scores(await caller.run(caller.service.popular, ask), offset)
+    ask = asked(caller, want, user)
+    return scores(await caller.run(caller.service.popular, ask), want)
 
 
 async def non_personalized(
     caller: Reader,
     name: Part,
-    categories: Categories,
-    n: Count = 10,
-    offset: Offset = 0,
+    want: Want,
     user: UserId = "",
 ) -> list[GorseScore]:
     """The newest items under the name `latest`, what most people like under the names in the settings."""
     known = caller.state.settings.gorse.non_personalized
     check_name(name, ("latest", *known))
     answer = latest if name == "latest" else popular
-    return await answer(caller, categories, n, offset, user)
+    return await answer(caller, want, user)
 
 
 # -- neighbours --------------------------------------------------------------------------------------------------------
@@ -181,40 +182,36 @@ async def item_to_item(
     caller: Reader,
     name: Part,
     item: Part,
-    categories: Categories,
-    n: Count = 10,
-    offset: Offset = 0,
+    want: Want,
     user: UserId = "",
 ) -> list[GorseScore]:
     """The items most like one."""
     check_name(name, caller.state.settings.gorse.item_to_item)
-    ask = asked(caller, n, offset, categories, user)
-    return scores(await caller.run(caller.service.similar, item, ask), offset)
+    ask = asked(caller, want, user)
+    return scores(await caller.run(caller.service.similar, item, ask), want)
 
 
 async def neighbors(
     caller: Reader,
     item: Part,
-    categories: Categories,
-    n: Count = 10,
-    offset: Offset = 0,
+    want: Want,
 ) -> list[GorseScore]:
     """The items most like one, under its older address."""
-    ask = asked(caller, n, offset, categories)
-    return scores(await caller.run(caller.service.similar, item, ask), offset)
+    ask = asked(caller, want)
+    return scores(await caller.run(caller.service.similar, item, ask), want)
 
 
-async def user_to_user(caller: Reader, name: Part, user: Part, n: Count = 10, offset: Offset = 0) -> list[GorseScore]:
+async def user_to_user(caller: Reader, name: Part, user: Part, want: Want) -> list[GorseScore]:
     """The users most like one."""
     check_name(name, caller.state.settings.gorse.user_to_user)
-    return await user_neighbors(caller, user, n, offset)
+    return await user_neighbors(caller, user, want)
 
 
-async def user_neighbors(caller: Reader, user: Part, n: Count = 10, offset: Offset = 0) -> list[GorseScore]:
+async def user_neighbors(caller: Reader, user: Part, want: Want) -> list[GorseScore]:
     """The users most like one, under its older address."""
-    k = asked(caller, n, offset, []).k
+    k = asked(caller, want).k
     found = await caller.run(caller.service.similar_users, user, k)
-    return [GorseScore(Id=one, Score=score) for one, score in found[offset:]]
+    return [GorseScore(Id=one, Score=score) for one, score in found[want.offset :]]
 
 
 def _add(method: str, call: Callable[..., Any], path: str, *, category: bool = False) -> None:

@@ -6,6 +6,8 @@ answered by salon's own, under the names in the settings.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -78,6 +80,13 @@ def bounded(parts: list[Any], caller: Caller) -> list[Any]:
     return parts
 
 
+async def _deleted(caller: Caller, action: str, target: str, delete: Callable[[], int]) -> RowAffected:
+    """Deletes, and writes down who did."""
+    rows = await caller.run(delete)
+    await caller.audit(action, target, {"deleted": rows})
+    return RowAffected(RowAffected=rows)
+
+
 # -- users -------------------------------------------------------------------------------------------------------------
 
 
@@ -118,7 +127,7 @@ async def patch_user(user: Part, body: GorseUserPatch, caller: Writer) -> RowAff
 @router.delete("/user/{user}")
 async def delete_user(user: Part, caller: Writer) -> RowAffected:
     """Delete a user with their feedback."""
-    return RowAffected(RowAffected=await caller.run(caller.service.delete_users, [user]))
+    return await _deleted(caller, "delete user", user, partial(caller.service.delete_users, [user]))
 
 
 # -- items -------------------------------------------------------------------------------------------------------------
@@ -182,7 +191,7 @@ def _patch(caller: Caller, item: str, body: GorseItemPatch) -> None:
 @router.delete("/item/{item}")
 async def delete_item(item: Part, caller: Writer) -> RowAffected:
     """Delete an item with its feedback."""
-    return RowAffected(RowAffected=await caller.run(caller.service.delete_items, [item]))
+    return await _deleted(caller, "delete item", item, partial(caller.service.delete_items, [item]))
 
 
 @router.put("/item/{item}/category/{category}")
@@ -282,7 +291,8 @@ async def get_feedback_between(user: Part, item: Part, caller: Reader) -> list[G
 @router.delete("/feedback/{user}/{item}")
 async def delete_feedback_between(user: Part, item: Part, caller: Writer) -> RowAffected:
     """Delete the feedback of a user on an item."""
-    return RowAffected(RowAffected=await caller.run(caller.service.delete_events, user=user, item=item))
+    delete = partial(caller.service.delete_events, user=user, item=item)
+    return await _deleted(caller, "delete events", f"{user} {item}", delete)
 
 
 @router.get("/feedback/{type}/{user}/{item}")
@@ -297,7 +307,8 @@ async def get_one_feedback(type: Part, user: Part, item: Part, caller: Reader) -
 @router.delete("/feedback/{type}/{user}/{item}")
 async def delete_one_feedback(type: Part, user: Part, item: Part, caller: Writer) -> RowAffected:
     """Delete the feedback of a type of a user on an item."""
-    return RowAffected(RowAffected=await caller.run(caller.service.delete_events, kind=type, user=user, item=item))
+    delete = partial(caller.service.delete_events, kind=type, user=user, item=item)
+    return await _deleted(caller, "delete events", f"{user} {item} {type}", delete)
 
 
 @router.get("/user/{user}/feedback")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -14,63 +14,14 @@ from scipy import sparse
 from salon.data import Queries
 from salon.data.profiles import Profiles
 from salon.errors import DataError
+from salon.serve.bounded import Bounded
 from salon.serve.catalogue import Catalogue
 from salon.serve.tastes import Taste, Tastes
 from salon.store import Store
 from salon.types import FloatArray, IntArray
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class Bounded(Generic[K, V]):
-    """A dictionary of the most recently used `size` values, safe from several threads."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.hits = self.misses = 0
-        self._kept: OrderedDict[K, V] = OrderedDict()
-        self._lock = Lock()
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def get(self, key: K) -> V | None:
-        """The value, or None."""
-        with self._lock:
-            if key not in self._kept:
-                self.misses += 1
-                return None
-            self.hits += 1
-            self._kept.move_to_end(key)
-            return self._kept[key]
-
-    def put(self, key: K, value: V) -> None:
-        """Keeps a value; the one not used for longest goes."""
-        with self._lock:
-            self._kept[key] = value
-            self._kept.move_to_end(key)
-            while len(self._kept) > self.size:
-                self._kept.popitem(last=False)
-
-    def drop(self, keys: Sequence[K]) -> None:
-        """Forgets some values."""
-        with self._lock:
-            for key in keys:
-                self._kept.pop(key, None)
-
-    def clear(self) -> None:
-        """Forgets everything."""
-        with self._lock:
-            self._kept.clear()
-
-    def find(self, key: K, make: Callable[[], V]) -> V:
-        """The value, made if it is not there."""
-        found = self.get(key)
-        if found is None:
-            found = make()
-            self.put(key, found)
-        return found
+ATTRIBUTE = re.compile("<=|=")
+"""What stands between an attribute and its value in the names of `Profiles`."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +149,7 @@ def profile_row(
     """(1, attributes) of somebody's attributes, and a note for each value that the model never met."""
     if profiles is None:
         return None, ()
-    declared = {name.partition("=")[0].partition("<=")[0] for name in profiles.names}
+    declared = {ATTRIBUTE.split(name, maxsplit=1)[0] for name in profiles.names}
     total, notes = np.zeros((1, len(profiles.names)), np.float32), []
     for name, value in fields.items():
         if name not in declared:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from salon.config import Settings, build, read_toml
 from salon.errors import SettingError
+from salon.serve.options import LiveOptions
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -103,6 +104,8 @@ class ServeSettings(Settings):
     """How much one call, and one key, may ask for."""
     gorse: GorseNames = GorseNames()
     """How the facade for Gorse's clients names things."""
+    live: LiveOptions = LiveOptions()
+    """How the services remember, learn and answer."""
     tenants: dict[str, TenantSettings] = Field(default_factory=dict)
     """Further tenants by name; the one that `salon serve` is given is "default"."""
 

@@ -22,8 +22,10 @@ from salon.rerank.diversity import dpp, mmr
 from salon.rerank.exploration import Policy, explore
 from salon.rerank.expression import Expression
 from salon.rerank.rules import boosted, capped
+from salon.serve.bounded import Bounded
+from salon.serve.catalogue import Catalogue
 from salon.serve.live import Live
-from salon.serve.people import Asked, Bounded, Person
+from salon.serve.people import Asked, Person
 from salon.serve.scenarios import Scenario
 from salon.serve.values import Ask
 from salon.types import BoolArray, FloatArray, IntArray
@@ -78,11 +80,10 @@ class Listed:
 
 
 class Expressions:
-    """Masks and factors of expressions, kept for as long as the catalogue stays as it is."""
+    """Expressions that were read; their masks are kept with the catalogue that they are about."""
 
-    def __init__(self, size: int = 64) -> None:
-        self._parsed: Bounded[str, Expression] = Bounded(4 * size)
-        self._masks: Bounded[tuple[int, str], tuple[object, BoolArray]] = Bounded(size)
+    def __init__(self, size: int = 256) -> None:
+        self._parsed: Bounded[str, Expression] = Bounded(size)
 
     def parse(self, text: str) -> Expression:
         """The expression of a text.
@@ -92,16 +93,12 @@ class Expressions:
         """
         return self._parsed.find(text, lambda: Expression.parse(text))
 
-    def mask(self, text: str, columns: Columns, owner: object) -> BoolArray:
-        """(rows,) bool, where it holds; `owner` is what the columns belong to."""
+    def mask(self, text: str, columns: Columns, catalogue: Catalogue) -> BoolArray:
+        """(rows,) bool, where it holds; not to be written to."""
         expression = self.parse(text)
         if expression.personal:
             return expression.mask(columns)
-        kept = self._masks.get((id(owner), text))
-        if kept is None or kept[0] is not owner:
-            kept = (owner, expression.mask(columns))
-            self._masks.put((id(owner), text), kept)
-        return kept[1]
+        return catalogue.masks.find(text, lambda: expression.mask(columns))
 
 
 class Reader:

@@ -28,7 +28,7 @@ def open_tenants(settings: ServeSettings, model: Path, home: str = "", store: st
     tenants: dict[str, Tenant] = {}
     try:
         for name, one in wanted.items():
-            service = LiveService(one.model, store=one.store or None, home=one.home or None)
+            service = LiveService(one.model, store=one.store or None, home=one.home or None, options=settings.live)
             service.start()
             tenants[name] = Tenant.of(name, service, service.engine.store, settings.limits)
             service.engine.tally.observe = tenants[name].metrics.took
@@ -42,9 +42,7 @@ def open_tenants(settings: ServeSettings, model: Path, home: str = "", store: st
 
 
 def first_key(store: Store) -> str:
-    """The text of a key with all scopes, where the store has no key yet; else ""."""
-    if store.keys.all():
-        return ""
+    """Makes a key with all scopes; its text is nowhere else."""
     text, key = make_key("made at the first start", ["admin"])
     store.keys.add(key)
     return text

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy.engine import Row
 
 from salon.errors import ConflictError
-from salon.store.checks import as_json, kept, named, number, page_size, place, word
-from salon.store.database import Database
+from salon.store.checks import as_json, kept, named, number, page_size, place_of, word
+from salon.store.database import Part
 from salon.store.schema import audit, keys, replies
 from salon.store.statements import insert_new
 from salon.store.values import AuditEntry, Page, StoredKey, StoredReply
@@ -19,15 +19,8 @@ from salon.store.values import AuditEntry, Page, StoredKey, StoredReply
 _TOUCH_EVERY = 60.0
 
 
-class Keys:
-    """API keys by their public prefix; the secret is never here, only its digest.
-
-    Args:
-        database: Where they are.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class Keys(Part):
+    """API keys by their public prefix; the secret is never here, only its digest."""
 
     def add(self, key: StoredKey) -> None:
         """Stores a key.
@@ -74,15 +67,8 @@ def _key(row: Row[Any]) -> StoredKey:
     return StoredKey(**{**row._mapping, "scopes": tuple(json.loads(row.scopes))})
 
 
-class Audit:
-    """What was changed, by whom; entries are only ever added.
-
-    Args:
-        database: Where it is.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class Audit(Part):
+    """What was changed, by whom; entries are only ever added."""
 
     def append(self, actor: str, action: str, target: str, detail: Mapping[str, Any] | None = None) -> None:
         """Adds an entry with the time of now.
@@ -101,7 +87,7 @@ class Audit:
         Raises:
             DataError: `n` is below 1 or above 10,000, or `after` is no cursor.
         """
-        last = place(after)
+        last = place_of(after)
         chosen = audit.select().where(audit.c.id < last) if last else audit.select()
         with self._database.read() as connection:
             rows = connection.execute(chosen.order_by(audit.c.id.desc()).limit(page_size(n) + 1)).all()
@@ -109,15 +95,8 @@ class Audit:
         return Page(tuple(entries), str(rows[n - 1].id) if len(rows) > n else "")
 
 
-class Replies:
-    """Answers by idempotency key, so that a request that comes again gets the answer it got.
-
-    Args:
-        database: Where they are.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class Replies(Part):
+    """Answers by idempotency key, so that a request that comes again gets the answer it got."""
 
     def get(self, key: str) -> StoredReply | None:
         """The answer under a key, or None."""

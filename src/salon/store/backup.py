@@ -55,6 +55,7 @@ def backup(store: Store, path: Path | str, *, media: Path | None = None, model: 
     """
     about: dict[str, Any] = {"time": time.time(), "step": HEAD, "rows": {}}
     with writing(Path(path), KIND, about=about) as place:
+        place.chmod(0o700)  # as private as the store
         if store.database.is_sqlite:
             about |= _copy_sqlite(store, place / "store.sqlite")
         else:

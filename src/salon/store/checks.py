@@ -112,7 +112,7 @@ def page_size(n: int) -> int:
     return n
 
 
-def place(cursor: int | str) -> int:
+def place_of(cursor: int | str) -> int:
     """The place in a list that a cursor names; an empty one names the beginning.
 
     Raises:

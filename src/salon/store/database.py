@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,6 +31,7 @@ _PRAGMAS = (
     "secure_delete = ON",  # what is deleted is overwritten
     "journal_size_limit = 67108864",
 )
+_TAKEN = counter.update().values(revision=counter.c.revision + sa.bindparam("count")).returning(counter.c.revision)
 
 
 class Database:
@@ -96,15 +97,40 @@ class Database:
         finally:
             self._turn.release()
 
+    def scrub(self) -> None:
+        """Empties SQLite's log, which holds deleted rows until it is written over, unless somebody is reading from it.
+
+        PostgreSQL keeps them until its next vacuum, which no client can hurry within a transaction.
+        """
+        if not self.is_sqlite:
+            return
+        # The rows are gone already; a log that cannot be emptied now is emptied by the next one who comes by.
+        with suppress(StoreError), explained(self.place), self._in_turn(), self.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+            try:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(self.wait * 1000)}")
+
     def close(self) -> None:
         """Closes all connections."""
         self.engine.dispose()
 
 
+class Part:
+    """A part of the store.
+
+    Args:
+        database: Where it is.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+
 def stamp(connection: Connection, count: int) -> int:
     """Takes `count` revisions for the running stamped write; gives the first of them."""
-    taken = counter.update().values(revision=counter.c.revision + count).returning(counter.c.revision)
-    return int(connection.execute(taken).scalar_one()) - count + 1
+    return int(connection.execute(_TAKEN, {"count": count}).scalar_one()) - count + 1
 
 
 def database_url(url: str | Path) -> URL:
@@ -132,12 +158,18 @@ def database_url(url: str | Path) -> URL:
 
 
 def make_file(path: Path) -> None:
-    """An empty file that only its owner may read, where there is none; SQLite gives its log the same rights."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """An empty file that only its owner may read, where there is none; SQLite gives its log the same rights.
+
+    Raises:
+        StoreError: It cannot be made.
+    """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT, 0o600))
+    except OSError as error:
+        hint = "Choose a folder that may be written."
+        raise StoreError(f"The store {str(path)!r} cannot be made: {error.strerror}.", hint=hint) from error
 
 
 def _sqlite_engine(url: URL, wait: float) -> Engine:
@@ -187,6 +219,7 @@ def _identity(path: str) -> tuple[int, int] | None:
 def _postgres_engine(url: URL, wait: float) -> Engine:
     milliseconds = int(wait * 1000)
     options = f"-c synchronous_commit=on -c lock_timeout={milliseconds} -c timezone=UTC"
+    options += " -c enable_seqscan=off -c jit=off"  # look-ups have indexes; a planner without statistics misses them
     return sa.create_engine(
         url, pool_size=8, max_overflow=24, pool_timeout=wait, pool_pre_ping=True,
         connect_args={"options": options, "connect_timeout": max(2, int(wait))},

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Row
 
 from salon.errors import UnknownIdError
 from salon.store.checks import MAX_FIELDS, as_json, named, number, page_size
-from salon.store.database import Database, stamp
+from salon.store.database import Part, stamp
 from salon.store.schema import events, removals
 from salon.store.statements import delete_among, removal, select_among, upsert
 from salon.store.values import Page, StoredItem, StoredUser
@@ -25,12 +25,8 @@ from salon.store.values import Page, StoredItem, StoredUser
 Thing = TypeVar("Thing", StoredItem, StoredUser)
 
 
-class Entities(ABC, Generic[Thing]):
-    """One table of items or people.
-
-    Args:
-        database: Where it is.
-    """
+class Entities(Part, ABC, Generic[Thing]):
+    """One table of items or people."""
 
     what: str
     """How messages call one of them."""
@@ -38,9 +34,6 @@ class Entities(ABC, Generic[Thing]):
     """Their table."""
     event_column: sa.Column[Any]
     """The column of the events that names them."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     @staticmethod
     @abstractmethod
@@ -114,7 +107,7 @@ class Entities(ABC, Generic[Thing]):
             return self.of_row(connection.execute(changed).one())
 
     def delete(self, ids: Iterable[str]) -> int:
-        """Wipes fields and removes all events of the ids; how many of the ids were known.
+        """Wipes fields and removes all events; how many were known, with the ids that were merged into them.
 
         Raises:
             StoreError: The database could not do it.
@@ -134,6 +127,7 @@ class Entities(ABC, Generic[Thing]):
                 marks = [removal(first + 2 * i + 1, **{self.event_column.name: name}) for i, name in enumerate(gone)]
                 connection.execute(removals.insert(), marks)
             self._delete_more(connection, names)
+        self._database.scrub()
         return len(gone)
 
     def _with_kin(self, connection: Connection, names: list[str]) -> list[str]:

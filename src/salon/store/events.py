@@ -10,11 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from salon.data.ids import MAX_ID_LENGTH
 from salon.errors import DataError
-from salon.store.checks import MAX_PROPERTIES, as_json, fresh_id, named, number, page_size, place, word
-from salon.store.database import Database, stamp
+from salon.store.checks import MAX_PROPERTIES, as_json, fresh_id, named, number, page_size, place_of, word
+from salon.store.database import Part, stamp
 from salon.store.schema import events, removals
-from salon.store.statements import parts, removal
+from salon.store.statements import among, insert_many, removal
 from salon.store.users import into_whom
 from salon.store.values import Page, StoredEvent
 
@@ -22,15 +23,8 @@ MOST = 10_000
 """Events that `of_user` and `of_item` give unless told otherwise."""
 
 
-class EventLog:
-    """Events by revision.
-
-    Args:
-        database: Where they are.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class EventLog(Part):
+    """Events by revision."""
 
     def append(self, new: Sequence[StoredEvent]) -> list[bool]:
         """Stores events in one transaction; when it returns they are on the disk.
@@ -62,10 +56,10 @@ class EventLog:
                 if answers[-1]:
                     fresh.append(row)
             if fresh:
-                moved = into_whom(connection, list({row["user_id"] for row in fresh}))
+                moved = into_whom(connection, {row["user_id"] for row in fresh})
                 for revision, row in enumerate(fresh, stamp(connection, len(fresh))):
                     row["revision"], row["user_id"] = revision, moved.get(row["user_id"], row["user_id"])
-                connection.execute(events.insert(), fresh)
+                insert_many(connection, events, fresh)
         return answers
 
     def of_user(self, user: str, *, after: int = 0, limit: int = MOST) -> list[StoredEvent]:
@@ -77,7 +71,7 @@ class EventLog:
         return self._newest(events.c.item_id == item, after, limit)
 
     def _newest(self, where: sa.ColumnElement[bool], after: int, limit: int) -> list[StoredEvent]:
-        chosen = events.select().where(where, events.c.revision > place(after))
+        chosen = events.select().where(where, events.c.revision > place_of(after))
         with self._database.read() as connection:
             rows = connection.execute(chosen.order_by(events.c.revision.desc()).limit(limit)).all()
         return [of_row(row) for row in reversed(rows)]
@@ -92,7 +86,7 @@ class EventLog:
             DataError: `n` is below 1 or above 10,000, or `after` is no cursor.
         """
         where = _matching(user=user, item=item, kind=kind, event_id=None)
-        chosen = events.select().where(events.c.revision > place(after), *where).order_by(events.c.revision)
+        chosen = events.select().where(events.c.revision > place_of(after), *where).order_by(events.c.revision)
         with self._database.read() as connection:
             rows = connection.execute(chosen.limit(page_size(n) + 1)).all()
         cursor = str(rows[n - 1].revision) if len(rows) > n else ""
@@ -115,6 +109,7 @@ class EventLog:
                 mark = {"user_id": user, "item_id": item, "kind": kind, "event_id": event_id}
                 given = {name: value for name, value in mark.items() if value is not None}
                 connection.execute(removals.insert(), [removal(stamp(connection, 1), **given)])
+        self._database.scrub()
         return count
 
     def count(self) -> int:
@@ -129,21 +124,30 @@ def event_row(event: StoredEvent) -> dict[str, Any]:
     Raises:
         DataError: The event cannot be kept.
     """
-    name = word(event.event_id, "event id") or fresh_id()
+    name = event.event_id or fresh_id()
+    words = (name, event.user, event.item, event.kind, event.recommendation_id, event.session, event.scenario)
+    if not _are_simple(words):
+        for text, what in zip(words, _WORDS, strict=True):
+            (named if what in ("user", "item", "kind of event") else word)(text, what)
+    value = None if event.value is None else number(event.value, "value of an event")
+    told = (
+        as_json(dict(event.properties), f"properties of event {name!r}", MAX_PROPERTIES) if event.properties else "{}"
+    )
     return {
-        "event_id": name,
-        "user_id": named(event.user, "user"),
-        "item_id": named(event.item, "item"),
-        "kind": named(event.kind, "kind of event"),
-        "value": None if event.value is None else number(event.value, "value of an event"),
-        "time": number(event.time, "time of an event") or time.time(),
-        "recommendation_id": word(event.recommendation_id, "recommendation id"),
-        "session": word(event.session, "session"),
-        "scenario": word(event.scenario, "scenario"),
-        "properties": as_json(dict(event.properties), f"properties of event {name!r}", MAX_PROPERTIES)
-        if event.properties
-        else "{}",
-    }
+        "event_id": name, "user_id": event.user, "item_id": event.item, "kind": event.kind, "value": value,
+        "time": number(event.time, "time of an event") or time.time(), "recommendation_id": event.recommendation_id,
+        "session": event.session, "scenario": event.scenario, "properties": told,
+    }  # fmt: skip
+
+
+_WORDS = ("event id", "user", "item", "kind of event", "recommendation id", "session", "scenario")
+
+
+def _are_simple(words: tuple[str, ...]) -> bool:
+    """Whether words need no closer look: short ASCII without NUL, and those that must be there are."""
+    joined = "".join(words)
+    there = bool(words[1] and words[2] and words[3])
+    return there and len(joined) <= MAX_ID_LENGTH and joined.isascii() and "\0" not in joined
 
 
 def of_row(row: Row[Any]) -> StoredEvent:
@@ -155,10 +159,8 @@ def of_row(row: Row[Any]) -> StoredEvent:
 
 
 def _known(connection: Connection, names: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for part in parts(names):
-        found |= set(connection.execute(sa.select(events.c.event_id).where(events.c.event_id.in_(part))).scalars())
-    return found
+    known = sa.select(events.c.event_id).where(among(connection, events.c.event_id, names))
+    return set(connection.execute(known).scalars())
 
 
 def _matching(**named: str | None) -> list[sa.ColumnElement[bool]]:

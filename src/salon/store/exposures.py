@@ -11,7 +11,7 @@ from sqlalchemy.engine import Row
 
 from salon.errors import DataError
 from salon.store.checks import as_json, named, number, page_size, word
-from salon.store.database import Database
+from salon.store.database import Part
 from salon.store.schema import exposures
 from salon.store.statements import upsert
 from salon.store.values import Exposure, Page
@@ -20,15 +20,8 @@ _WORDS = ("session", "scenario", "experiment", "variant", "version")
 _LISTS = ("items", "sources", "scores", "propensities")
 
 
-class Exposures:
-    """Exposures by recommendation id.
-
-    Args:
-        database: Where they are.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class Exposures(Part):
+    """Exposures by recommendation id."""
 
     def append(self, shown: Sequence[Exposure]) -> int:
         """Stores answers in one transaction; one with a known id replaces what is there.

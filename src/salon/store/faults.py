@@ -54,10 +54,13 @@ def explained(place: str) -> Iterator[None]:
     except exc.TimeoutError as error:
         message = f"The store {place!r} is busy: all its connections are in use."
         raise StoreError(message, hint="Try again.") from error
-    except exc.DataError as error:
-        raise DataError(f"The store {place!r} refuses a value: {_first_line(error.orig)}.") from error
-    except (exc.DBAPIError, sqlite3.Error) as error:
+    except (exc.DataError, UnicodeEncodeError) as error:
+        cause = error.orig if isinstance(error, exc.DataError) else error
+        raise DataError(f"The store {place!r} refuses a value: {_first_line(cause)}.") from error
+    except Exception as error:
         cause = error.orig if isinstance(error, exc.DBAPIError) else error
+        if not isinstance(cause, sqlite3.Error) and not hasattr(cause, "sqlstate"):  # as PostgreSQL's driver has it
+            raise
         what, hint = _meaning(cause)
         raise StoreError(f"The store {place!r} {what}: {_first_line(cause)}.", hint=hint) from error
 

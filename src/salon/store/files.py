@@ -64,7 +64,7 @@ def read_records(folder: Path, table: str) -> Iterator[tuple[str, int, Any]]:
         yield from _read_lines(lines)
     for path in [folder / f"{table}.parquet", *sorted((folder / table).glob("*.parquet"))]:
         if path.is_file():
-            yield from _read_parquet(path)
+            yield from _read_parquet(path, path.relative_to(folder).as_posix())
 
 
 def _read_lines(path: Path) -> Iterator[tuple[str, int, Any]]:
@@ -81,8 +81,7 @@ def _read_lines(path: Path) -> Iterator[tuple[str, int, Any]]:
                     yield path.name, number, DataError(f"no JSON: {error}")
 
 
-def _read_parquet(path: Path) -> Iterator[tuple[str, int, Any]]:
-    name = path.name if path.parent.name == "" else f"{path.parent.name}/{path.name}"
+def _read_parquet(path: Path, name: str) -> Iterator[tuple[str, int, Any]]:
     try:
         lazy = pl.scan_parquet(path, glob=False)
         total = int(lazy.select(pl.len()).collect().item())

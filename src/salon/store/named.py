@@ -10,12 +10,12 @@ import sqlalchemy as sa
 
 from salon.store.checks import as_json
 from salon.store.checks import named as checked
-from salon.store.database import Database, stamp
+from salon.store.database import Database, Part, stamp
 from salon.store.schema import experiments, scenarios, state
 from salon.store.statements import upsert
 
 
-class Named:
+class Named(Part):
     """JSON bodies by name. Every change takes a revision, so that other processes see that there was one.
 
     Args:
@@ -24,7 +24,8 @@ class Named:
     """
 
     def __init__(self, database: Database, table: sa.Table) -> None:
-        self._database, self._table = database, table
+        super().__init__(database)
+        self._table = table
         self._what = table.name.removesuffix("s")
 
     def put(self, name: str, body: Mapping[str, Any]) -> int:
@@ -89,15 +90,8 @@ class Experiments(Named):
         return {"state": str(body.get("state", ""))}
 
 
-class Values:
-    """Small state by name, such as that of a bandit, changed only by who saw the newest.
-
-    Args:
-        database: Where it is.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class Values(Part):
+    """Small state by name, such as that of a bandit, changed only by who saw the newest."""
 
     def get(self, name: str) -> tuple[Any, int] | None:
         """The body and its revision, or None."""

@@ -7,6 +7,8 @@ read whole, never searched. Text is compared by its bytes on both databases, so 
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
@@ -38,24 +40,25 @@ def _flag(column: str) -> sa.Column[bool]:
     return sa.Column(column, sa.Boolean(), nullable=False)
 
 
+def _things(name: str, own: sa.Column[Any], *more: sa.Index) -> sa.Table:
+    """What items and people have in common; `own` is the column that the other table lacks."""
+    return sa.Table(
+        name, METADATA,
+        _name("id", key=True), _text("fields"), own, _flag("deleted"), _time("created"), _time("updated"), _revision(),
+        sa.Index(f"{name}_revision", "revision"), *more,
+    )  # fmt: skip
+
+
 counter = sa.Table(
     "counter", METADATA,
     sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
     _revision(),
 )  # fmt: skip
 
-items = sa.Table(
-    "items", METADATA,
-    _name("id", key=True), _text("fields"), _flag("hidden"), _flag("deleted"),
-    _time("created"), _time("updated"), _revision(),
-    sa.Index("items_revision", "revision"),
-)  # fmt: skip
+items = _things("items", _flag("hidden"))
 
-users = sa.Table(
-    "users", METADATA,
-    _name("id", key=True), _text("fields"), _name("merged_into"), _flag("deleted"),
-    _time("created"), _time("updated"), _revision(),
-    sa.Index("users_revision", "revision"),
+users = _things(
+    "users", _name("merged_into"),
     sa.Index(
         "users_merged_into", "merged_into",
         sqlite_where=sa.text("merged_into <> ''"), postgresql_where=sa.text("merged_into <> ''"),

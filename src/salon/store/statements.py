@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
+from salon.store.checks import kept
 from salon.store.schema import removals
 
 
@@ -26,29 +28,52 @@ def insert_new(connection: Connection, table: sa.Table, row: Mapping[str, Any]) 
     return connection.execute(insert.returning(*table.primary_key), dict(row)).first() is not None
 
 
+def insert_many(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes new rows, each with every column, by the shortest way into the database."""
+    names = [column.name for column in table.c]
+    cells = [[row[name] for name in names] for row in rows]
+    quoted = ", ".join(f'"{name}"' for name in names)
+    if connection.dialect.name == "sqlite":
+        places = ", ".join("?" * len(names))
+        connection.exec_driver_sql(f'INSERT INTO "{table.name}" ({quoted}) VALUES ({places})', list(map(tuple, cells)))  # noqa: S608
+        return
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(f'COPY "{table.name}" ({quoted}) FROM STDIN') as copy:
+        for row in cells:
+            copy.write_row(row)
+
+
 def _insert(connection: Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
-def select_among(connection: Connection, table: sa.Table, column: sa.Column[Any], ids: Sequence[str]) -> list[Row[Any]]:
+def among(connection: Connection, column: sa.Column[Any], ids: Iterable[str]) -> sa.ColumnElement[bool]:
+    """Whether `column` is one of `ids`, which travel as one parameter however many they are.
+
+    Raises:
+        DataError: One holds NUL, at which SQLite would cut it off and find another, or half a character.
+    """
+    names = list(ids)
+    kept("".join(names), "id")
+    if connection.dialect.name == "sqlite":
+        listed = sa.func.json_each(json.dumps(names, ensure_ascii=False)).table_valued("value")
+        return column.in_(sa.select(listed.c.value))
+    return column == sa.any_(sa.literal(names, postgresql.ARRAY(sa.Text())))
+
+
+def select_among(connection: Connection, table: sa.Table, column: sa.Column[Any], ids: Iterable[str]) -> list[Row[Any]]:
     """The rows whose `column` is one of `ids`."""
-    return [row for part in parts(ids) for row in connection.execute(table.select().where(column.in_(part)))]
+    return list(connection.execute(table.select().where(among(connection, column, ids))))
 
 
 def delete_among(connection: Connection, table: sa.Table, column: sa.Column[Any], ids: Sequence[str]) -> set[str]:
     """Deletes the rows whose `column` is one of `ids`; which of the ids had any."""
-    found: set[str] = set()
-    for part in parts(ids):
-        found |= set(connection.execute(sa.select(column).where(column.in_(part)).distinct()).scalars())
-        connection.execute(table.delete().where(column.in_(part)))
+    chosen = among(connection, column, ids)
+    found = set(connection.execute(sa.select(column).where(chosen).distinct()).scalars())
+    connection.execute(table.delete().where(chosen))
     return found
 
 
 def removal(revision: int, **named: str) -> dict[str, Any]:
     """A row of `removals`; columns that are not named hold ""."""
     return {column.name: "" for column in removals.c} | named | {"revision": revision}
-
-
-def parts(ids: Sequence[str], size: int = 1000) -> Iterable[Sequence[str]]:
-    """`ids` in parts that one statement can hold."""
-    return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from salon.errors import StoreError
 from salon.store import feed
 from salon.store.access import Audit, Keys, Replies
-from salon.store.checks import page_size, place
+from salon.store.checks import page_size, place_of
 from salon.store.database import Database, database_url, make_file
 from salon.store.events import EventLog
 from salon.store.exposures import Exposures
@@ -66,7 +65,7 @@ class Store:
             after: A revision, such as that of the last `Changes`.
             limit: Most rows; the rest comes with the next call.
         """
-        return feed.changes(self.database, self.items, self.users, place(after), page_size(limit))
+        return feed.changes(self.database, self.items, self.users, place_of(after), page_size(limit))
 
     def close(self) -> None:
         """Closes the database."""
@@ -75,9 +74,7 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
 
@@ -98,7 +95,7 @@ def open_store(url: str | Path, *, create: bool = True, wait: float = 5.0) -> St
     if parsed.get_backend_name() == "sqlite":
         path = Path(str(parsed.database))
         if create:
-            _make(path)
+            make_file(path)
         elif not path.is_file():
             raise StoreError(f"There is no store at {str(path)!r}.", hint="Check the path, or let it be created.")
     database = Database(parsed, wait)
@@ -108,11 +105,3 @@ def open_store(url: str | Path, *, create: bool = True, wait: float = 5.0) -> St
         database.close()
         raise
     return Store(database)
-
-
-def _make(path: Path) -> None:
-    try:
-        make_file(path)
-    except OSError as error:
-        hint = "Choose a folder that may be written."
-        raise StoreError(f"The store {str(path)!r} cannot be made: {error.strerror}.", hint=hint) from error

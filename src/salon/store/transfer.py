@@ -76,6 +76,7 @@ def export_store(store: Store, folder: Path | str, format: Format = "jsonl") -> 
         raise SettingError(f"The format {format!r} is unknown.", hint=did_you_mean(format, ["jsonl", "parquet"]))
     counts = {}
     with writing(Path(folder), "store-export", content=format) as place, store.database.snapshot() as connection:
+        place.chmod(0o700)  # as private as the store
         for table, record in RECORDS.items():
             pieces = _pieces(connection, record)
             if format == "jsonl":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from salon.store import schema
 from salon.store.checks import named
 from salon.store.database import stamp
 from salon.store.entities import Entities
-from salon.store.statements import parts, removal, select_among, upsert
+from salon.store.statements import among, removal, select_among, upsert
 from salon.store.values import StoredUser
 
 
@@ -125,16 +125,13 @@ class Users(Entities[StoredUser]):
 
     def _delete_more(self, connection: Connection, names: list[str]) -> None:
         shown = schema.exposures
-        for part in parts(names):
-            connection.execute(shown.delete().where(shown.c.user_id.in_(part)))
+        connection.execute(shown.delete().where(among(connection, shown.c.user_id, names)))
 
 
-def into_whom(connection: Connection, users: Sequence[str]) -> dict[str, str]:
+def into_whom(connection: Connection, users: Iterable[str]) -> dict[str, str]:
     """Whom those of `users` were merged into that were merged."""
     table = schema.users
     some = sa.select(table.c.id, table.c.merged_into).where(table.c.merged_into != "")
     if connection.execute(some.limit(1)).first() is None:
         return {}
-    return {
-        row.id: row.merged_into for part in parts(users) for row in connection.execute(some.where(table.c.id.in_(part)))
-    }
+    return {row.id: row.merged_into for row in connection.execute(some.where(among(connection, table.c.id, users)))}

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+State = Literal["candidate", "live", "retired", "failed"]
+"""Where a model is in its life."""
+
 
 @dataclass(frozen=True)
 class StoredItem:
@@ -200,7 +203,7 @@ class Version:
 
     version: str
     path: str
-    state: Literal["candidate", "live", "retired", "failed"]
+    state: State
     metrics: Mapping[str, Any] = field(default_factory=dict)
     created: float = 0.0
     activated: float | None = None

@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy.engine import Connection, Row
 
-from salon.errors import ConflictError, UnknownIdError
+from salon.errors import ConflictError, DataError, UnknownIdError
 from salon.store.checks import as_json, kept, named, number
-from salon.store.database import Database, stamp
+from salon.store.database import Part, stamp
 from salon.store.schema import versions
 from salon.store.statements import upsert
-from salon.store.values import Version
+from salon.store.values import State, Version
 
 
-class Versions:
-    """Versions by name.
-
-    Args:
-        database: Where they are.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class Versions(Part):
+    """Versions by name."""
 
     def add(self, version: Version) -> None:
         """Stores a version, or says anew what is known of it; one that is live takes the place of the one before.
 
         Raises:
-            DataError: A word or the metrics cannot be kept.
+            DataError: The state is unknown, or a word or the metrics cannot be kept.
             ConflictError: It would leave no version live, for it is the live one and is given another state.
         """
         name = named(version.version, "version")
+        if version.state not in get_args(State):
+            known = ", ".join(get_args(State))
+            raise DataError(f"The state {version.state!r} of version {name!r} is unknown.", hint=f"Known: {known}.")
         row = {
             "version": name,
             "path": kept(version.path, "path of a model"),

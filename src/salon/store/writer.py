@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 from salon.errors import StoreError
@@ -46,7 +44,8 @@ class EventWriter:
         self._pending = 0
         self._last = 1
         self._closed = False
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._work, self._room = threading.Condition(lock), threading.Condition(lock)
         self._thread = threading.Thread(target=self._run, name="salon-events", daemon=True)
         self._thread.start()
 
@@ -58,31 +57,31 @@ class EventWriter:
             StoreError: The writer is closed, or too much is waiting.
         """
         part = _Part([event_row(event) for event in events], Future())
-        with self._changed:
+        with self._room:
             wait = self._store.database.wait
-            if not self._changed.wait_for(lambda: self._closed or self._pending < self._max_pending, wait):
+            if not self._room.wait_for(lambda: self._closed or self._pending < self._max_pending, wait):
                 message = f"The store does not keep up: {self._pending} events wait to be stored."
                 raise StoreError(message, hint="Send fewer at a time, and these again.")
             if self._closed:
                 raise StoreError("The writer of events is closed.", hint="The server is ending; try again.")
             self._parts.append(part)
             self._pending += len(part.rows)
-            self._changed.notify_all()
+            if len(self._parts) == 1 or self._has_company():
+                self._work.notify()
         return part.answer
 
     def close(self) -> None:
         """Stores what waits, then ends the thread; no future is left open."""
-        with self._changed:
+        with self._room:
             self._closed = True
-            self._changed.notify_all()
+            self._room.notify_all()
+            self._work.notify()
         self._thread.join()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def _run(self) -> None:
@@ -93,17 +92,16 @@ class EventWriter:
 
     def _collect(self) -> list[_Part]:
         """The next submissions, at most `max_batch` events if they are several; none when everything is stored."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._parts or self._closed)
-            until = time.monotonic() + self._max_wait
-            self._changed.wait_for(self._has_company, max(0.0, until - time.monotonic()))
+        with self._work:
+            self._work.wait_for(lambda: self._parts or self._closed)
+            self._work.wait_for(self._has_company, self._max_wait)
             batch: list[_Part] = []
             size = 0
             while self._parts and (not batch or size + len(self._parts[0].rows) <= self._max_batch):
                 batch.append(self._parts.popleft())
                 size += len(batch[-1].rows)
             self._pending -= size
-            self._changed.notify_all()
+            self._room.notify_all()
             return batch
 
     def _has_company(self) -> bool:

@@ -39,6 +39,8 @@ class Pages(BaseHTTPRequestHandler):
             self.answer(302, b"", {"Location": f"http://private.test:{port}/picture"})
         elif self.path == "/to-file":
             self.answer(302, b"", {"Location": "file:///etc/passwd"})
+        elif self.path == "/to-nonsense":
+            self.answer(302, b"", {"Location": "http://[nonsense/"})
         elif self.path == "/round":
             self.answer(302, b"", {"Location": "/round"})
         elif self.path == "/slow":
@@ -129,6 +131,8 @@ def test_addresses_of_the_internet_are_told(address: str) -> None:
         ("http://user:word@example.com/x", "user name"),
         ("http:///x", "no host"),
         ("http://example.com:99999/x", "no address by http"),
+        ("http://[::1/x", "no address by http"),
+        ("http://a b/x", "cannot be fetched|not known"),
     ],
 )
 def test_addresses_of_this_machine_and_other_schemes_are_refused(url: str, told: str) -> None:
@@ -192,6 +196,7 @@ def test_a_picture_is_fetched_and_redirects_are_followed(site: str) -> None:
         ("/empty", "empty"),
         ("/round", "leads on more than 3 times"),
         ("/to-file", "no address by http"),
+        ("/to-nonsense", "cannot be fetched|no address by http"),
         ("/endless", "more than 1,048,576 bytes"),
     ],
 )

@@ -6,12 +6,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+from pages_site import WIDE, Site, Visit
 
 from salon.data.worlds import draw_shop
 from salon.pipeline import Pipeline
@@ -21,8 +21,6 @@ from salon.serve.keys import make_key
 from salon.serve.service import LiveService
 from salon.serve.settings import ServeSettings
 from salon.serve.state import Tenant
-
-
 
 SETTINGS = """[encode]
 text = { name = "hashing", dim = 64 }
@@ -35,22 +33,9 @@ name = "linear"
 search = false
 point = { media = { text = 2.0, image = 2.0, audio = 2.0 } }
 """
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+QUIET = ("quic", "background-networking", "component-update", "sync", "gpu")
+ARGUMENTS = ["--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in QUIET)]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
-
-
-@dataclass(frozen=True)
-class Site:
-    """A service that runs: where, the key that opens it, its shop, and the thing whose picture is damaged."""
-
-    address: str
-    key: str
-    shop: Path
-    damaged: str
 
 
 @pytest.fixture(scope="session")
@@ -103,34 +88,6 @@ def browser() -> Iterator[Any]:
         opened = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
         yield opened
         opened.close()
-
-
-class Visit:
-    """A page that is looked at, with what its console said and what it asked for elsewhere."""
-
-    def __init__(self, page: Any, site: Site) -> None:
-        self.page, self.site = page, site
-        self.complaints: list[str] = []
-        self.elsewhere: list[str] = []
-        page.set_default_timeout(15_000)
-        page.on("console", self._hear)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", self._watch)
-
-    def _hear(self, message: Any) -> None:
-        damaged = f"item={self.site.damaged}&field=image" in str(message.location)
-        if message.type in ("error", "warning") and not damaged:
-            self.complaints.append(f"{message.text} {message.location}")
-
-    def _watch(self, request: Any) -> None:
-        if not request.url.startswith(self.site.address):
-            self.elsewhere.append(request.url)
-
-    def go(self, path: str = "/") -> Any:
-        """Opens a page and waits until it is still."""
-        self.page.goto(self.site.address + path)
-        self.page.wait_for_load_state("networkidle")
-        return self.page
 
 
 @pytest.fixture

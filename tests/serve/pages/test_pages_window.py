@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import NARROW, Site, Visit
+from pages_site import NARROW, Site, Visit
 
 Look = Callable[..., Visit]
 GRID = "main .grid .card:not(.ghost)"
@@ -345,34 +345,13 @@ def test_cards_wait_as_grey_shapes(visit: Look) -> None:
 
 def test_every_word_on_the_page_comes_from_the_messages(visit: Look) -> None:
     look = visit()
-
-    def marked(route: Any) -> None:
-        answer = route.fetch()
-        words = {key: text if key in ("space", "comma", "quoted") else f"⟦{text}⟧" for key, text in answer.json().items()}
-        route.fulfill(response=answer, json=words)
-
-    look.page.route("**/messages.*.json", marked)
+    look.mark_words()
     page = look.go()
     page.wait_for_selector(GRID)
     like(page)
     page.locator(f"{GRID} .open").first.click()
     page.wait_for_selector("dialog.thing .strip .card:not(.ghost)")
-    assert foreign(page) == []
-
-
-def foreign(page: Any) -> list[str]:
-    """Texts on the page that are neither from the messages, nor numbers, nor said by the shop."""
-    return page.evaluate("""() => {
-        const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-        const found = [];
-        let open = 0;
-        while (walk.nextNode()) {
-            const { parentElement: parent, data } = walk.currentNode;
-            const depth = (data.match(/⟦/g) ?? []).length - (data.match(/⟧/g) ?? []).length;
-            if (!parent.closest("[translate=no], script, style") && /\\p{L}/u.test(data.replace(/⟦[^⟧]*⟧/g, ""))) found.push(data);
-        }
-        return found;
-    }""")
+    assert look.words_of_its_own() == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -3,7 +3,7 @@
 import * as read from "./reading.js";
 
 /** What the server said against a call: words for people, and what they can do. */
-export class Refusal extends Error {
+class Refusal extends Error {
   constructor(status, problem) {
     super(problem.detail || problem.title || String(status));
     this.status = status;
@@ -12,6 +12,9 @@ export class Refusal extends Error {
     this.request = problem.request_id ?? "";
   }
 }
+
+/** People who are listed; others are reached by their whole name. */
+const PEOPLE = 1000;
 
 const DROPPED = { status: 0, code: "offline" };
 
@@ -31,6 +34,7 @@ async function call(method, path, body, signal) {
   }
   const text = await answer.text();
   const plain = text && answer.headers.get("content-type")?.includes("json") ? JSON.parse(text) : {};
+  if (answer.status === 401 && path !== "v1/session") location.reload(); // the sign-in has ended: the page asks again
   if (!answer.ok) throw new Refusal(answer.status, plain);
   return plain;
 }
@@ -44,7 +48,8 @@ const post = (path, body = {}, signal = undefined) => call("POST", path, body, s
 const at = (path, id) => `${path}/${encodeURIComponent(id)}`;
 
 /** The address of a medium; `width` asks for a smaller picture. */
-export const medium = (address, width = 0) => (width ? `${address}${address.includes("?") ? "&" : "?"}width=${width}` : address);
+export const medium = (address, width = 0) =>
+  width ? `${address}${address.includes("?") ? "&" : "?"}width=${width}` : address;
 
 export const session = {
   now: () => get("v1/session"),
@@ -55,11 +60,11 @@ export const session = {
 export const catalogue = () => get("v1/catalogue").then(read.readCatalogue);
 export const recommend = (ask) => post("v1/recommend", ask).then(read.answer);
 export const nextPage = (id, k) => post("v1/recommend/next", { recommendation_id: id, k }).then(read.answer);
-export const similar = (ask) => post("v1/similar", ask).then(read.answer);
+export const similar = (ask) => post("v1/similar", ask).then(read.alike);
 export const popular = (k) => get("v1/popular", { k }).then(read.answer);
 export const explain = (ask) => post("v1/explain", ask);
 export const item = (id) => get(at("v1/items", id)).then(read.thing);
-export const users = (q, n = 60) => get("v1/users", { q, n });
+export const users = () => get("v1/users", { n: PEOPLE });
 export const person = (user, k, language) => get("v1/people", { user, k, language }).then(read.person);
 
 /** Search by words, or by a file of the modality `kind`. */
@@ -100,7 +105,10 @@ const named = (path) => ({
   remove: (name) => call("DELETE", at(path, name)),
 });
 export const scenarios = named("v1/scenarios");
-export const experiments = { ...named("v1/experiments"), results: (name) => get("v1/experiment-results", { name }).then(read.results) };
+export const experiments = {
+  ...named("v1/experiments"),
+  results: (name) => get("v1/experiment-results", { name }).then(read.results),
+};
 export const keys = {
   all: () => get("v1/keys"),
   add: (name, scopes) => post("v1/keys", { name, scopes }),

@@ -1,43 +1,101 @@
 // Who to be: a known person, found by name, or nobody yet.
 
 import * as api from "./api.js";
-import { h, hash, paused, put, said } from "./dom.js";
+import { h, hash, put, said } from "./dom.js";
 import { t } from "./i18n.js";
 import { showDialog, shutButton, trouble } from "./shell.js";
 
-export const face = (id) => h("span", { class: "face", vars: { "--hue": hash(id) % 360 }, "aria-hidden": "true", translate: "no" }, /\d\d$/.test(id) ? id.slice(-2) : [...id][0].toUpperCase());
+export const face = (id) =>
+  h(
+    "span",
+    { class: "face", vars: { "--hue": hash(id) % 360 }, "aria-hidden": "true", translate: "no" },
+    /\d\d$/.test(id) ? id.slice(-2) : [...id][0].toUpperCase(),
+  );
 
-const about = (person) => Object.values(person.fields ?? {}).flat().slice(0, 2).join(" · ");
+const about = (person) =>
+  Object.values(person.fields ?? {})
+    .flat()
+    .slice(0, 2)
+    .join(" · ");
+
+const SHOWN = 60;
 
 /** Asks who to be: an id, "" for nobody, or null where the reader changed nothing. */
 export function choosePerson() {
   const found = h("ul", { class: "found" });
-  const box = h("input", { class: "input", type: "search", id: "who", autocomplete: "off", placeholder: t("who.hint") });
+  const box = h("input", {
+    class: "input",
+    type: "search",
+    id: "who",
+    autocomplete: "off",
+    placeholder: t("who.hint"),
+  });
   const dialog = h("dialog", { class: "choosing sheet", "aria-label": t("who.title") });
-  put(dialog, shutButton(dialog), h("h2", {}, t("who.title")), h("p", { class: "quiet" }, t("who.words")),
-    h("label", { class: "unseen", for: "who" }, t("who.hint")), box, found);
+  put(
+    dialog,
+    shutButton(dialog),
+    h("h2", {}, t("who.title")),
+    h("p", { class: "quiet" }, t("who.words")),
+    h("label", { class: "unseen", for: "who" }, t("who.hint")),
+    box,
+    found,
+  );
   let chosen = null;
   const choose = (id) => {
     chosen = id;
     dialog.close();
   };
-  let last = 0;
+  let people = null;
   const list = async () => {
-    const mine = ++last;
-    const wanted = box.value.trim();
     try {
-      const { users } = await api.users(wanted);
-      if (mine !== last) return;
-      const fits = users.filter((person) => person.id.toLowerCase().includes(wanted.toLowerCase()));
-      put(found,
-        h("li", {}, h("button", { type: "button", onclick: () => choose("") }, h("span", { class: "face", vars: { "--hue": 30 } }, "＋"), h("span", {}, t("who.nobody")))),
-        fits.map((person) => h("li", {}, h("button", { type: "button", onclick: () => choose(person.id) }, face(person.id), said(person.id), h("small", {}, said(about(person)))))),
-        wanted && !fits.length && h("li", {}, h("p", { class: "quiet" }, t("who.none", { name: wanted }))));
+      people ??= await api.users();
+      const wanted = box.value.trim();
+      const fits = people.users
+        .filter((person) => person.id.toLowerCase().includes(wanted.toLowerCase()))
+        .slice(0, SHOWN);
+      const exact = !wanted || fits.some((person) => person.id === wanted);
+      put(
+        found,
+        h(
+          "li",
+          {},
+          h(
+            "button",
+            { type: "button", onclick: () => choose("") },
+            h("span", { class: "face", vars: { "--hue": 30 } }, "＋"),
+            h("span", {}, t("who.nobody")),
+          ),
+        ),
+        fits.map((person) =>
+          h(
+            "li",
+            {},
+            h(
+              "button",
+              { type: "button", onclick: () => choose(person.id) },
+              face(person.id),
+              said(person.id),
+              h("small", {}, said(about(person))),
+            ),
+          ),
+        ),
+        !exact &&
+          h(
+            "li",
+            {},
+            h(
+              "button",
+              { type: "button", onclick: () => choose(wanted) },
+              face(wanted),
+              h("span", {}, t("who.exactly"), t("space"), said(wanted)),
+            ),
+          ),
+      );
     } catch (error) {
       put(found, h("li", {}, trouble(error, list)));
     }
   };
-  box.addEventListener("input", paused(list, 180));
+  box.addEventListener("input", list);
   box.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" && event.key !== "ArrowDown") return;
     event.preventDefault();

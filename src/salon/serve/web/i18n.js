@@ -49,16 +49,31 @@ export const number = (value, digits = 0) =>
 
 /** A number with three figures that count; whole numbers stay whole. */
 export const figures = (value) =>
-  missing(value) ? "–" : Number.isInteger(value) ? number(value) : new Intl.NumberFormat(locale(), { maximumSignificantDigits: 3 }).format(value);
+  missing(value)
+    ? "–"
+    : Number.isInteger(value)
+      ? number(value)
+      : new Intl.NumberFormat(locale(), { maximumSignificantDigits: 3 }).format(value);
 
 export const percent = (value, digits = 0) =>
   missing(value)
     ? "–"
-    : new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
+    : new Intl.NumberFormat(locale(), {
+        style: "percent",
+        maximumFractionDigits: digits,
+        minimumFractionDigits: digits,
+      }).format(value);
 
 export const list = (names) => new Intl.ListFormat(locale(), { type: "conjunction" }).format(names);
 
-const STEPS = [["second", 60], ["minute", 60], ["hour", 24], ["day", 30], ["month", 12], ["year", Infinity]];
+const STEPS = [
+  ["second", 60],
+  ["minute", 60],
+  ["hour", 24],
+  ["day", 30],
+  ["month", 12],
+  ["year", Infinity],
+];
 
 /** How long ago a time in seconds since 1970 is. */
 export function ago(time) {
@@ -77,4 +92,6 @@ export const clock = (time) =>
   new Intl.DateTimeFormat(locale(), { hour: "2-digit", minute: "2-digit" }).format(new Date(time * 1000));
 
 export const date = (time) =>
-  time ? new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(time * 1000)) : "–";
+  time
+    ? new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(time * 1000))
+    : "–";

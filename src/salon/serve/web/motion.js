@@ -15,7 +15,12 @@ export async function rearrange(list, wanted) {
     return;
   }
   const going = old.filter((element) => !keep.has(element) && inView(element.getBoundingClientRect()));
-  await Promise.all(going.map((element) => element.animate([{}, { opacity: 0, transform: "scale(.86)" }], { ...QUICK, fill: "forwards" }).finished));
+  await Promise.all(
+    going.map(
+      (element) =>
+        element.animate([{}, { opacity: 0, transform: "scale(.86)" }], { ...QUICK, fill: "forwards" }).finished,
+    ),
+  );
   const before = new Map(old.map((element) => [element, element.getBoundingClientRect()]));
   const across = list.scrollLeft;
   list.replaceChildren(...wanted);

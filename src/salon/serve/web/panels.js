@@ -7,9 +7,15 @@ import { showDialog, shutButton, trouble } from "./shell.js";
 export const SERIES = [0, 1, 2, 3, 4, 5, 6, 8, 9].map((i) => `var(--c${i})`);
 
 export const head = (title, words, ...doing) =>
-  h("div", { class: "head" }, h("div", {}, h("h1", {}, title), h("p", {}, words)), doing.length > 0 && h("div", { class: "doing" }, doing));
+  h(
+    "div",
+    { class: "head" },
+    h("div", {}, h("h1", {}, title), h("p", {}, words)),
+    doing.length > 0 && h("div", { class: "doing" }, doing),
+  );
 
-export const panel = (title, ...children) => h("section", { class: "panel box" }, title && h("header", {}, h("h2", { class: "h3" }, title)), children);
+export const panel = (title, ...children) =>
+  h("section", { class: "panel box" }, title && h("header", {}, h("h2", { class: "h3" }, title)), children);
 
 export const wide = (element) => {
   element.classList.add("wide");
@@ -18,17 +24,50 @@ export const wide = (element) => {
 
 /** Numbers at a glance. `rows`: [name, value, note]. */
 export const figureList = (rows) =>
-  h("dl", { class: "figures", vars: { "--columns": rows.length % 4 ? 3 : 4 } }, rows.map(([name, value, note]) => h("div", {}, note && h("small", {}, note), h("dd", {}, value), h("dt", {}, name))));
+  h(
+    "dl",
+    { class: "figures", vars: { "--columns": rows.length % 4 ? 3 : 4 } },
+    rows.map(([name, value, note]) =>
+      h("div", {}, note && h("small", {}, note), h("dd", {}, value), h("dt", {}, name)),
+    ),
+  );
 
 /** A table that scrolls by itself where it is too wide. `head` and cells are text or elements. */
 export const table = (label, heads, rows) =>
-  h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
-    h("table", {}, h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, rows.map(([first, ...cells]) => h("tr", {}, h("th", { scope: "row" }, first), cells.map((cell) => h("td", {}, cell)))))));
+  h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
+    h(
+      "table",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          heads.map((name) => h("th", { scope: "col" }, name)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map(([first, ...cells]) =>
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, first),
+            cells.map((cell) => h("td", {}, cell)),
+          ),
+        ),
+      ),
+    ),
+  );
 
 export const waiting = (name = "") => h("div", { class: `skeleton waiting ${name}`, "aria-hidden": "true" });
 
-export const button = (words, run, kind = "") => h("button", { type: "button", class: `button ${kind}`, onclick: run }, words);
+export const button = (words, run, kind = "") =>
+  h("button", { type: "button", class: `button ${kind}`, onclick: run }, words);
 
 /** Fills a place with what a call answers: grey until it does, the trouble if it fails. */
 export async function load(place, call, show, tall = "") {
@@ -37,7 +76,11 @@ export async function load(place, call, show, tall = "") {
   try {
     put(place, show(await call()));
   } catch (error) {
-    if (error.name !== "AbortError") put(place, trouble(error, () => load(place, call, show, tall)));
+    if (error.name !== "AbortError")
+      put(
+        place,
+        trouble(error, () => load(place, call, show, tall)),
+      );
   }
   place.removeAttribute("aria-busy");
 }
@@ -46,18 +89,30 @@ export async function load(place, call, show, tall = "") {
 export function edit(title, contents, save) {
   const dialog = h("dialog", { class: "edit sheet", "aria-label": title });
   const problem = h("div", {});
-  const form = h("form", {
-    class: "form",
-    async onsubmit(event) {
-      event.preventDefault();
-      try {
-        await save(new FormData(form));
-        dialog.close();
-      } catch (error) {
-        put(problem, trouble(error));
-      }
+  const form = h(
+    "form",
+    {
+      class: "form",
+      async onsubmit(event) {
+        event.preventDefault();
+        try {
+          await save(new FormData(form));
+          dialog.close();
+        } catch (error) {
+          put(problem, trouble(error));
+        }
+      },
     },
-  }, h("h2", {}, title), contents, problem, h("div", { class: "doing" }, button(t("cancel"), () => dialog.close(), "plain"), h("button", { class: "button main" }, t("save"))));
+    h("h2", {}, title),
+    contents,
+    problem,
+    h(
+      "div",
+      { class: "doing" },
+      button(t("cancel"), () => dialog.close(), "plain"),
+      h("button", { class: "button main" }, t("save")),
+    ),
+  );
   put(dialog, shutButton(dialog), form);
   return showDialog(dialog);
 }
@@ -70,12 +125,26 @@ let serial = 0;
 /** A named input; `more` are its attributes. */
 export function field(label, name, more = {}, note = "") {
   const id = `field-${++serial}`;
-  return h("div", { class: "field" }, h("label", { for: id }, label), h("input", { class: "input", id, name, ...more }), note && h("small", {}, note));
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: id }, label),
+    h("input", { class: "input", id, name, ...more }),
+    note && h("small", {}, note),
+  );
 }
 
 /** A named choice. `options`: [[value, words]]. */
 export function choice(label, name, options, value = "") {
   const id = `field-${++serial}`;
-  return h("div", { class: "field" }, h("label", { for: id }, label),
-    h("select", { class: "input", id, name }, options.map(([key, words]) => h("option", { value: key, selected: key === value }, words))));
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: id }, label),
+    h(
+      "select",
+      { class: "input", id, name },
+      options.map(([key, words]) => h("option", { value: key, selected: key === value }, words)),
+    ),
+  );
 }

@@ -26,38 +26,79 @@ function labels(items) {
 }
 
 function legend(counts, colourOf, map) {
-  return h("ul", { class: "legend" }, counts.map(([label, count]) => {
-    const toggle = h("button", { type: "button", "aria-pressed": "true", onclick: () => {
-      const shown = map.hidden.delete(label);
-      if (!shown) map.hidden.add(label);
-      toggle.setAttribute("aria-pressed", String(shown));
-      map.draw();
-    } }, h("i", { class: "dot", vars: { "--part": `var(${colourOf(label)})` } }), label ? said(label) : t("map.unlabelled"), h("span", { class: "unseen" }, ` ${number(count)}`));
-    return h("li", {}, toggle);
-  }));
+  return h(
+    "ul",
+    { class: "legend" },
+    counts.map(([label, count]) => {
+      const toggle = h(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": "true",
+          onclick: () => {
+            const shown = map.hidden.delete(label);
+            if (!shown) map.hidden.add(label);
+            toggle.setAttribute("aria-pressed", String(shown));
+            map.draw();
+          },
+        },
+        h("i", { class: "dot", vars: { "--part": `var(${colourOf(label)})` } }),
+        label ? said(label) : t("map.unlabelled"),
+        h("span", { class: "unseen" }, ` ${number(count)}`),
+      );
+      return h("li", {}, toggle);
+    }),
+  );
 }
 
-function draw(found, signal) {
+function draw(found, tools, signal) {
   if (!found.items.length) return panel("", nothing(t("map.none"), t("map.noneWords")));
   const counts = labels(found.items);
   const places = new Map(counts.map(([label], i) => [label, i]));
   const colourOf = (label) => (label && SERIES[places.get(label)] ? SERIES[places.get(label)].slice(4, -1) : "--c7");
-  const canvas = h("canvas", { tabindex: "0", role: "img", "aria-label": t("map.label", { count: found.items.length }) });
+  const canvas = h("canvas", {
+    tabindex: "0",
+    role: "img",
+    "aria-label": t("map.label", { count: found.items.length }),
+  });
   const peek = h("div", { class: "peek box", hidden: true });
   const box = h("div", { class: "mapbox box" }, canvas, peek);
   const point = (item, at) => {
     peek.hidden = !item;
     if (!item) return;
-    put(peek, picture(asThing(item), { width: 320 }), h("p", {}, h("b", {}, said(item.title || item.id)), said(item.label)));
+    put(
+      peek,
+      picture(asThing(item), { width: 320 }),
+      h("p", {}, h("b", {}, said(item.title || item.id)), said(item.label)),
+    );
     peek.style.left = `${Math.min(Math.max(at[0] + 16, 8), box.clientWidth - PEEK.width - 8)}px`;
     peek.style.top = `${Math.min(Math.max(at[1] - 90, 8), box.clientHeight - PEEK.height - 8)}px`;
   };
   const map = new ScatterMap(canvas, found.items, colourOf, point);
   signal.addEventListener("abort", () => map.end());
-  const zoom = (name, factor, words) => h("button", { type: "button", class: "round", "aria-label": t(words), title: t(words), onclick: () => map.zoom(factor) }, icon(name));
-  box.append(h("div", { class: "zooms" }, zoom("plus", 1.6, "map.in"), zoom("minus", 1 / 1.6, "map.out"), zoom("home", 1e-9, "map.whole")));
-  const named = h("div", { class: "named" }, h("span", { class: "quiet" }, t("map.by"), " ", said(found.label || "–")), legend(counts, colourOf, map));
-  return [finder(found.items, map), named, box];
+  const zoom = (name, factor, words) =>
+    h(
+      "button",
+      { type: "button", class: "round", "aria-label": t(words), title: t(words), onclick: () => map.zoom(factor) },
+      icon(name),
+    );
+  box.append(
+    h(
+      "div",
+      { class: "zooms" },
+      zoom("plus", 1.6, "map.in"),
+      zoom("minus", 1 / 1.6, "map.out"),
+      zoom("home", 1e-9, "map.whole"),
+    ),
+  );
+  const named = h(
+    "div",
+    { class: "named" },
+    h("span", { class: "quiet" }, t("map.by"), " ", said(found.label || "–")),
+    legend(counts, colourOf, map),
+  );
+  put(tools, finder(found.items, map));
+  return [named, box];
 }
 
 /** Finds a thing on the map by its title: the way in for people who do not point. */
@@ -66,20 +107,35 @@ function finder(items, map) {
   const box = h("input", { class: "input", type: "search", id: "on-map", list: id, autocomplete: "off" });
   const find = () => {
     const wanted = box.value.trim().toLowerCase();
-    const item = wanted && items.find((one) => one.title.toLowerCase().includes(wanted) || one.id.toLowerCase() === wanted);
+    const item =
+      wanted && items.find((one) => one.title.toLowerCase().includes(wanted) || one.id.toLowerCase() === wanted);
     if (!item) return;
     map.goTo(item);
     tellAloud(t("map.found", { title: item.title, label: item.label }));
   };
   box.addEventListener("change", find);
-  return h("form", { class: "finder", role: "search", onsubmit: (event) => {
-    event.preventDefault();
-    find();
-  } }, h("div", { class: "field" }, h("label", { for: "on-map" }, t("map.find")), box), h("datalist", { id }, items.slice(0, 400).map((item) => h("option", { value: item.title || item.id }))));
+  return h(
+    "form",
+    {
+      class: "finder",
+      role: "search",
+      onsubmit: (event) => {
+        event.preventDefault();
+        find();
+      },
+    },
+    h("div", { class: "field" }, h("label", { for: "on-map" }, t("map.find")), box),
+    h(
+      "datalist",
+      { id },
+      items.slice(0, 400).map((item) => h("option", { value: item.title || item.id })),
+    ),
+  );
 }
 
 export async function show(place, { signal }) {
   const contents = h("div", { class: "rows" });
-  put(place, head(t("part.map"), t("map.words")), contents);
-  await load(contents, api.map, (found) => draw(found, signal), "tall");
+  const tools = h("div", {});
+  put(place, head(t("part.map"), t("map.words"), tools), contents);
+  await load(contents, api.map, (found) => draw(found, tools, signal), "tall");
 }

@@ -5,11 +5,26 @@ import { h, hash, said } from "./dom.js";
 import { named, number, percent, t } from "./i18n.js";
 import { shop } from "./reading.js";
 
-const COLOURS = { clicks: 1, neighbours: 1, text: 4, image: 0, audio: 2, video: 3, "video-sound": 5, category: 6, number: 8, series: 9, taste: 1, history: 1 };
+const COLOURS = {
+  clicks: 1,
+  neighbours: 1,
+  text: 4,
+  image: 0,
+  audio: 2,
+  video: 3,
+  "video-sound": 5,
+  category: 6,
+  number: 8,
+  series: 9,
+  taste: 1,
+  history: 1,
+};
 
 /** Address of the first medium of a modality, or "". */
 export function mediumOf(thing, modality) {
-  const found = Object.entries(thing.media ?? {}).find(([field, address]) => address && shop.fields.get(field) === modality);
+  const found = Object.entries(thing.media ?? {}).find(
+    ([field, address]) => address && shop.fields.get(field) === modality,
+  );
   return found ? found[1] : "";
 }
 
@@ -19,9 +34,16 @@ export function picture(thing, { width = 320, name = "picture", alt = "" } = {})
   const box = h("div", { class: name, vars: { "--hue": hash(thing.id) % 360 } });
   const letter = () => {
     box.classList.add("none");
-    box.replaceChildren(h("span", { class: "letter", "aria-hidden": "true", translate: "no" }, [...(thing.title || thing.id)][0].toUpperCase()));
+    box.replaceChildren(
+      h(
+        "span",
+        { class: "letter", "aria-hidden": "true", translate: "no" },
+        [...(thing.title || thing.id)][0].toUpperCase(),
+      ),
+    );
   };
-  if (address) box.append(h("img", { src: medium(address, width), alt, loading: "lazy", decoding: "async", onerror: letter }));
+  if (address)
+    box.append(h("img", { src: medium(address, width), alt, loading: "lazy", decoding: "async", onerror: letter }));
   else letter();
   return box;
 }
@@ -56,8 +78,11 @@ export function ordered(by) {
 export function bar(by) {
   const parts = ordered(by).filter(([, value]) => value > 0);
   const total = parts.reduce((sum, [, value]) => sum + value, 0);
-  return h("span", { class: "parts", "aria-hidden": "true" },
-    parts.map(([kind, value]) => h("i", { vars: { "--part": colour(kind), "--share": value / total } })));
+  return h(
+    "span",
+    { class: "parts", "aria-hidden": "true" },
+    parts.map(([kind, value]) => h("i", { vars: { "--part": colour(kind), "--share": value / total } })),
+  );
 }
 
 /** The same parts in words and numbers; what speaks against is counted in none. */
@@ -65,8 +90,20 @@ export function legend(by, least = 0.01) {
   const parts = ordered(by).filter(([, value]) => value > 0);
   const total = parts.reduce((sum, [, value]) => sum + value, 0);
   const shown = parts.filter(([, value]) => value / total >= least);
-  return h("ul", { class: "partnames" }, shown.map(([kind, value]) =>
-    h("li", {}, h("i", { class: "dot", vars: { "--part": colour(kind) } }), named("modality", kind), " ", percent(value / total))));
+  return h(
+    "ul",
+    { class: "partnames" },
+    shown.map(([kind, value]) =>
+      h(
+        "li",
+        {},
+        h("i", { class: "dot", vars: { "--part": colour(kind) } }),
+        named("modality", kind),
+        " ",
+        percent(value / total),
+      ),
+    ),
+  );
 }
 
 /** Titles as a list of at most `most`, quoted. */

@@ -12,7 +12,8 @@ export function readCatalogue(told) {
 
 const address = (place) => place.replace(/^\//, "");
 
-const media = (places) => Object.fromEntries(Object.entries(places ?? {}).map(([field, place]) => [field, address(place)]));
+const media = (places) =>
+  Object.fromEntries(Object.entries(places ?? {}).map(([field, place]) => [field, address(place)]));
 
 const because = ([id, title, share]) => ({ id, title: title || id, share });
 
@@ -23,9 +24,21 @@ export function thing(told) {
   return { ...told, title: String(title), media: media(told.media), reason };
 }
 
-export const answer = (told) => ({ ...told, items: told.items.map(thing) });
+/** An answer, each thing of which knows the answer that it is from, so that events can name it. */
+export const answer = (told) => ({
+  ...told,
+  items: told.items.map((item) => ({ ...thing(item), answer: told.recommendation_id })),
+});
 
-export const found = (told) => ({ items: told.items.map(({ item, by }) => ({ ...thing(item), source: "search", by })) });
+/** What is like one thing: found by likeness, whichever model measured it. */
+export function alike(told) {
+  const like = answer(told);
+  return { ...like, items: like.items.map((item) => ({ ...item, source: "similar" })) };
+}
+
+export const found = (told) => ({
+  items: told.items.map(({ item, by }) => ({ ...thing(item), source: "search", by })),
+});
 
 export const person = (told) => ({
   user: told.user,
@@ -44,7 +57,12 @@ export function stats(told) {
   const first = Math.max(now - 59 * 60, Math.min(now - 60, ...events.keys(), ...answers.keys()));
   const minutes = [];
   for (let time = first; time <= now; time += 60) {
-    minutes.push({ time, events: events.get(time) ?? 0, answers: answers.get(time) ?? 0, clicks: clicks.get(time) ?? 0 });
+    minutes.push({
+      time,
+      events: events.get(time) ?? 0,
+      answers: answers.get(time) ?? 0,
+      clicks: clicks.get(time) ?? 0,
+    });
   }
   return { ...told, minutes };
 }
@@ -58,7 +76,10 @@ export function comparison({ report }) {
 /** What the variants of an experiment reached; the first is the control, which the others are held against. */
 export function results(told) {
   const variants = Object.keys(told.people).map((name) => ({
-    name, people: told.people[name], answers: told.answers[name], successes: told.success[name],
+    name,
+    people: told.people[name],
+    answers: told.answers[name],
+    successes: told.success[name],
     rate: told.answers[name] ? told.success[name] / told.answers[name] : null,
   }));
   return { ...told, variants, control: variants[0]?.name };

@@ -17,12 +17,22 @@ export const knowThings = (find) => {
 
 function contents(thing) {
   const { reason } = thing;
-  if (!reason) return [h("p", {}, said(named("source", thing.source)), thing.by && [h("br"), t("why.search")]), thing.by && [bar(thing.by), legend(thing.by)]];
+  if (!reason)
+    return [
+      h("p", {}, said(named("source", thing.source)), thing.by && [h("br"), t("why.search")]),
+      thing.by && [bar(thing.by), legend(thing.by)],
+    ];
   return [
     h("p", {}, said(reason.words)),
     Object.keys(reason.by ?? {}).length > 0 && [bar(reason.by), legend(reason.by)],
-    reason.because?.length > 0 && h("ul", { class: "because" }, reason.because.map((one) =>
-      h("li", {}, thumb(known(one.id) ?? one), h("b", {}, percent(one.share)), h("span", {}, said(one.title))))),
+    reason.because?.length > 0 &&
+      h(
+        "ul",
+        { class: "because" },
+        reason.because.map((one) =>
+          h("li", {}, thumb(known(one.id) ?? one), h("b", {}, percent(one.share)), h("span", {}, said(one.title))),
+        ),
+      ),
     reason.despite && h("p", { class: "despite" }, said(reason.despite)),
   ];
 }
@@ -67,7 +77,10 @@ const soon = (work, ms) => {
 export function explains(button, thing) {
   button.setAttribute("aria-expanded", "false");
   let wasOpen = false;
-  button.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && soon(() => open(button, thing()), REST));
+  button.addEventListener(
+    "pointerenter",
+    (event) => event.pointerType === "mouse" && soon(() => open(button, thing()), REST),
+  );
   button.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && soon(close, REST));
   button.addEventListener("pointerdown", () => {
     wasOpen = anchor === button;
@@ -85,4 +98,7 @@ box.addEventListener("pointerenter", () => clearTimeout(timer));
 box.addEventListener("pointerleave", () => soon(close, REST));
 addEventListener("keydown", (event) => event.key === "Escape" && close());
 addEventListener("scroll", () => anchor && soon(close, 60), { passive: true, capture: true });
-addEventListener("pointerdown", (event) => anchor && !box.contains(event.target) && !anchor.contains(event.target) && close());
+addEventListener(
+  "pointerdown",
+  (event) => anchor && !box.contains(event.target) && !anchor.contains(event.target) && close(),
+);

@@ -2,9 +2,13 @@
 
 import { medium } from "./api.js";
 
-const NEAR = 26;
-const PICTURES = 90;
+/** Radius of a picture, and how near one has to point. */
+const NEAR = 23;
+/** Things in sight up to which they are drawn as pictures. */
+const PICTURES = 140;
+/** How far one may zoom in. */
 const MOST = 60;
+/** Radius of the point that is marked. */
 const SMALL = 9;
 
 export class ScatterMap {
@@ -39,7 +43,10 @@ export class ScatterMap {
     const pad = 34;
     const x = pad + ((item.x - this.left) / (this.right - this.left || 1)) * (width - 2 * pad);
     const y = pad + ((this.high - item.y) / (this.high - this.low || 1)) * (height - 2 * pad);
-    return [(x - width / 2 - this.shift[0]) * this.scale + width / 2, (y - height / 2 - this.shift[1]) * this.scale + height / 2];
+    return [
+      (x - width / 2 - this.shift[0]) * this.scale + width / 2,
+      (y - height / 2 - this.shift[1]) * this.scale + height / 2,
+    ];
   }
 
   zoom(factor, [x, y] = [this.canvas.clientWidth / 2, this.canvas.clientHeight / 2]) {
@@ -99,10 +106,15 @@ export class ScatterMap {
     };
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
-    const seen = this.items.filter((item) => !this.hidden.has(item.label)).map((item) => ({ item, at: this.place(item) }))
+    const seen = this.items
+      .filter((item) => !this.hidden.has(item.label))
+      .map((item) => ({ item, at: this.place(item) }))
       .filter(({ at: [x, y] }) => x > -NEAR && y > -NEAR && x < width + NEAR && y < height + NEAR);
     const near = seen.length <= PICTURES;
-    for (const { item, at: [x, y] } of seen) {
+    for (const {
+      item,
+      at: [x, y],
+    } of seen) {
       if (near && item.image && this.#picture(pen, item, x, y, colour(item.label))) continue;
       pen.globalAlpha = 0.82;
       pen.fillStyle = colour(item.label);
@@ -116,7 +128,7 @@ export class ScatterMap {
       pen.strokeStyle = style.getPropertyValue("--ink");
       pen.lineWidth = 2;
       pen.beginPath();
-      pen.arc(x, y, near && this.marked.image ? 32 : 13, 0, 2 * Math.PI);
+      pen.arc(x, y, near && this.marked.image ? NEAR + 5 : 13, 0, 2 * Math.PI);
       pen.stroke();
     }
   }
@@ -141,7 +153,17 @@ export class ScatterMap {
     pen.beginPath();
     pen.arc(x, y, NEAR - 3, 0, 2 * Math.PI);
     pen.clip();
-    pen.drawImage(image, (image.naturalWidth - side) / 2, (image.naturalHeight - side) / 2, side, side, x - NEAR, y - NEAR, 2 * NEAR, 2 * NEAR);
+    pen.drawImage(
+      image,
+      (image.naturalWidth - side) / 2,
+      (image.naturalHeight - side) / 2,
+      side,
+      side,
+      x - NEAR,
+      y - NEAR,
+      2 * NEAR,
+      2 * NEAR,
+    );
     pen.restore();
     return true;
   }
@@ -162,11 +184,15 @@ export class ScatterMap {
   #listen() {
     const { canvas } = this;
     const spot = (event) => [event.offsetX, event.offsetY];
-    canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.zoom(Math.exp(-event.deltaY * 0.0016), spot(event));
-      this.point(null);
-    }, { passive: false });
+    canvas.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        this.zoom(Math.exp(-event.deltaY * 0.0016), spot(event));
+        this.point(null);
+      },
+      { passive: false },
+    );
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
       this.pointers.set(event.pointerId, spot(event));
@@ -206,8 +232,14 @@ export class ScatterMap {
   #keys(event) {
     const step = 60;
     const acts = {
-      ArrowLeft: () => this.move(step, 0), ArrowRight: () => this.move(-step, 0), ArrowUp: () => this.move(0, step), ArrowDown: () => this.move(0, -step),
-      "+": () => this.zoom(1.5), "=": () => this.zoom(1.5), "-": () => this.zoom(1 / 1.5), "0": () => this.zoom(1e-9),
+      ArrowLeft: () => this.move(step, 0),
+      ArrowRight: () => this.move(-step, 0),
+      ArrowUp: () => this.move(0, step),
+      ArrowDown: () => this.move(0, -step),
+      "+": () => this.zoom(1.5),
+      "=": () => this.zoom(1.5),
+      "-": () => this.zoom(1 / 1.5),
+      0: () => this.zoom(1e-9),
     };
     if (!acts[event.key] || event.ctrlKey || event.metaKey) return;
     event.preventDefault();

@@ -21,14 +21,34 @@ export class Shelf {
     this.cards = new Map();
     this.title = h("h2", { id: `shelf-${++serial}` }, heading);
     this.words = h("p", { class: "quiet" });
-    this.list = h("ul", { class: shape, "aria-labelledby": this.title.id, onkeydown: (event) => this.#walk(event), onfocusin: (event) => this.#stand(event.target.closest(".card")) });
+    this.list = h("ul", {
+      class: shape,
+      "aria-labelledby": this.title.id,
+      onkeydown: (event) => this.#walk(event),
+      onfocusin: (event) => this.#stand(event.target.closest(".card")),
+    });
     this.below = h("div", { class: "more" });
-    const turn = (way, name) => h("button", {
-      type: "button", class: "round", tabindex: "-1", "aria-hidden": "true", title: t(name),
-      onclick: () => this.list.scrollBy({ left: way * this.list.clientWidth * 0.85, behavior: smooth() }),
-    }, icon(way < 0 ? "back" : "ahead"));
+    const turn = (way, name) =>
+      h(
+        "button",
+        {
+          type: "button",
+          class: "round",
+          tabindex: "-1",
+          "aria-hidden": "true",
+          title: t(name),
+          onclick: () => this.list.scrollBy({ left: way * this.list.clientWidth * 0.85, behavior: smooth() }),
+        },
+        icon(way < 0 ? "back" : "ahead"),
+      );
     const turns = shape === "strip" && h("div", { class: "turns" }, turn(-1, "back"), turn(1, "ahead"));
-    this.element = h("section", { class: "shelf", "aria-labelledby": this.title.id }, h("header", {}, h("div", {}, this.title, this.words), turns), this.list, this.below);
+    this.element = h(
+      "section",
+      { class: "shelf", "aria-labelledby": this.title.id },
+      h("header", {}, h("div", {}, this.title, this.words), turns),
+      this.list,
+      this.below,
+    );
   }
 
   get things() {
@@ -94,8 +114,17 @@ export class Shelf {
     const place = this.#focused();
     if (place < 0 || event.altKey || event.ctrlKey || event.metaKey || event.target.tagName === "VIDEO") return;
     const cards = [...this.list.children];
-    const across = this.list.classList.contains("grid") ? cards.filter((card) => card.offsetTop === cards[0].offsetTop).length : 0;
-    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across, Home: -place, End: cards.length - 1 - place };
+    const across = this.list.classList.contains("grid")
+      ? cards.filter((card) => card.offsetTop === cards[0].offsetTop).length
+      : 0;
+    const steps = {
+      ArrowRight: 1,
+      ArrowLeft: -1,
+      ArrowDown: across,
+      ArrowUp: -across,
+      Home: -place,
+      End: cards.length - 1 - place,
+    };
     const step = steps[event.key];
     if (!step || !cards[place + step]) return;
     event.preventDefault();

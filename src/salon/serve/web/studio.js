@@ -48,7 +48,12 @@ async function route(event) {
 }
 
 function draw() {
-  put(nav, Object.keys(PARTS).map((name) => h("a", { href: `#/${name}`, data: { part: name } }, icon(name), t(`part.${name}`))));
+  put(
+    nav,
+    Object.keys(PARTS).map((name) =>
+      h("a", { href: `#/${name}`, data: { part: name } }, icon(name), t(`part.${name}`)),
+    ),
+  );
   nav.hidden = false;
   route();
 }
@@ -65,7 +70,10 @@ async function begin() {
     draw();
     addEventListener("hashchange", route);
   } catch (error) {
-    put(main, trouble(error, () => location.reload()));
+    put(
+      main,
+      trouble(error, () => location.reload()),
+    );
   }
 }
 

@@ -6,6 +6,12 @@ import { kept } from "./dom.js";
 
 const HISTORY = 40;
 
+/** Somebody of whom the service has not heard yet has no history. */
+function unknown(error) {
+  if (error.status !== 404) throw error;
+  return { history: [], fields: {} };
+}
+
 const visitor = () => `visitor-${crypto.randomUUID?.() ?? Math.random().toString(36).slice(2)}`;
 
 export const taste = {
@@ -29,7 +35,7 @@ export const taste = {
   /** Reads the history of a person; a visitor who has done nothing is not known to the service yet. */
   async read(language) {
     if (kept.get("person") !== this.id) return;
-    const { history, fields } = await api.person(this.id, 1, language);
+    const { history, fields } = await api.person(this.id, 1, language).catch(unknown);
     this.history = history.slice(0, HISTORY);
     this.fields = fields ?? {};
   },
@@ -44,16 +50,16 @@ export const taste = {
   },
 
   /** Tells the service; says the same again to take it back. The event that was stored, or null. */
-  async say(thing, kind, recommendation) {
+  async say(thing, kind) {
     const before = this.history.find((event) => event.id === thing.id && SAYINGS.includes(event.kind));
     if (before) await this.takeBack(before);
     if (before?.kind === kind) return null;
-    return this.tell(thing, kind, recommendation);
+    return this.tell(thing, kind);
   },
 
-  async tell(thing, kind, recommendation) {
+  async tell(thing, kind) {
     const event = { user: this.id, item: thing.id, kind };
-    if (recommendation) event.recommendation_id = recommendation;
+    if (thing.answer) event.recommendation_id = thing.answer;
     const stored = { id: thing.id, title: thing.title, media: thing.media, kind, event_id: await api.tell(event) };
     this.history.unshift(stored);
     kept.set("person", this.id);

@@ -1,6 +1,7 @@
 // The window: rows of things that follow what one says to them.
 
 import * as api from "./api.js";
+import { SIGN } from "./card.js";
 import { choosePerson, face } from "./choosing.js";
 import { h, put, said } from "./dom.js";
 import { language, named, speak, t } from "./i18n.js";
@@ -10,14 +11,13 @@ import { shop } from "./reading.js";
 import { knowThings } from "./reasons.js";
 import { Results, searchForm } from "./searching.js";
 import { Shelf } from "./shelf.js";
-import { enter, languages, leave, reason, tellAloud, toast, trouble } from "./shell.js";
+import { complain, enter, languages, leave, tellAloud, toast, trouble } from "./shell.js";
 import { taste } from "./taste.js";
 import { openThing } from "./thing.js";
 
 const PAGE = 18;
 const ROW = 14;
 const PAST = 24;
-const BADGE = { like: "like", dislike: "dislike", not_interested: "hide" };
 
 const main = document.getElementById("main");
 const shown = { answer: null, count: PAGE, turn: 0, results: null };
@@ -27,11 +27,13 @@ const view = {
   said: (id) => taste.said(id),
   say: (thing, kind, card) => say(thing, kind, card),
   open: (thing) => {
-    taste.tell(thing, "click", shown.answer?.recommendation_id).then(past, () => null);
+    taste.tell(thing, "click").then(past, () => null);
   },
 };
 
-knowThings((id) => taste.history.find((event) => event.id === id) ?? home?.forYou.things.find((thing) => thing.id === id));
+knowThings(
+  (id) => taste.history.find((event) => event.id === id) ?? home?.forYou.things.find((thing) => thing.id === id),
+);
 
 const ask = (more) => ({ user: taste.id, explained: true, language, fields: [...shop.fields.keys()], ...more });
 
@@ -39,14 +41,17 @@ const ask = (more) => ({ user: taste.id, explained: true, language, fields: [...
 async function say(thing, kind, card) {
   card?.classList.add("going");
   try {
-    const stored = await taste.say(thing, kind, shown.answer?.recommendation_id);
-    card?.mood();
+    const stored = await taste.say(thing, kind);
+    for (const one of document.querySelectorAll(".card:not(.ghost)")) one.mood();
     past();
     const changed = await refresh();
+    if (shown.results) await shown.results.look(shown.results.query);
     const words = stored ? t(`told.${kind}`, { title: thing.title }) : t("told.back", { title: thing.title });
-    toast(changed ? `${words} ${t("told.new", { count: changed })}` : words, stored ? t("undo") : "", () => undo(stored));
+    toast(changed ? `${words} ${t("told.new", { count: changed })}` : words, stored ? t("undo") : "", () =>
+      undo(stored),
+    );
   } catch (error) {
-    toast(put(h("span"), t("error.told"), " ", reason(error)).textContent);
+    complain(error, t("error.told"));
   }
   card?.classList.remove("going");
 }
@@ -58,7 +63,7 @@ async function undo(event) {
     await refresh();
     tellAloud(t("told.back", { title: event.title }));
   } catch (error) {
-    toast(put(h("span"), reason(error)).textContent);
+    complain(error);
   }
 }
 
@@ -86,7 +91,10 @@ async function fillForYou(items) {
     return 0;
   }
   const changed = await forYou.show(items);
-  put(forYou.below, shown.answer.more !== false && h("button", { type: "button", class: "button", onclick: more }, t("row.more")));
+  put(
+    forYou.below,
+    shown.answer.more !== false && h("button", { type: "button", class: "button", onclick: more }, t("row.more")),
+  );
   return changed;
 }
 
@@ -105,7 +113,7 @@ async function more(event) {
     home.forYou.list.children[here.length]?.querySelector(".open").focus({ preventScroll: true });
   } catch (error) {
     button.removeAttribute("aria-busy");
-    toast(put(h("span"), reason(error)).textContent);
+    complain(error);
   }
 }
 
@@ -114,12 +122,14 @@ function hero() {
   const known = taste.history.length > 0;
   const sources = shown.answer?.items.map((item) => item.source) ?? [];
   const fallback = sources.length > 0 && sources.every((source) => source === "popular");
-  const notes = fallback && !known ? [] : shown.answer?.notes ?? [];
-  put(home.hero,
+  const notes = fallback && !known ? [] : (shown.answer?.notes ?? []);
+  put(
+    home.hero,
     h("h1", {}, taste.isVisitor ? t("window.title") : [t("window.for"), t("space"), said(taste.id)]),
     h("p", {}, fallback && !known ? t("window.nobody") : taste.isVisitor ? t("window.visitor") : t("window.person")),
     notes.map((one) => h("div", { class: "notice" }, said(one))),
-    home.past);
+    home.past,
+  );
 }
 
 /** The things that one did something with, newest first. */
@@ -127,12 +137,31 @@ function past() {
   const seen = new Set();
   const latest = taste.history.filter((event) => !seen.has(event.id) && seen.add(event.id)).slice(0, PAST);
   home.past.hidden = !latest.length;
-  put(home.past, h("span", {}, t("window.past")), h("ol", { "aria-label": t("window.past"), tabindex: "0" }, latest.map((event) => {
-    const kind = taste.said(event.id) || event.kind;
-    return h("li", {},
-      h("a", { href: `#/thing/${encodeURIComponent(event.id)}`, title: `${named("kind", kind)}: ${event.title}`, "aria-label": `${event.title}, ${named("kind", kind)}` }, thumb(event)),
-      BADGE[kind] && h("span", { class: `badge ${kind}` }, icon(BADGE[kind])));
-  })));
+  put(
+    home.past,
+    h("span", {}, t("window.past")),
+    h(
+      "ol",
+      { "aria-label": t("window.past"), tabindex: "0" },
+      latest.map((event) => {
+        const kind = taste.said(event.id) || event.kind;
+        return h(
+          "li",
+          {},
+          h(
+            "a",
+            {
+              href: `#/thing/${encodeURIComponent(event.id)}`,
+              title: `${named("kind", kind)}: ${event.title}`,
+              "aria-label": `${event.title}, ${named("kind", kind)}`,
+            },
+            thumb(event),
+          ),
+          SIGN[kind] && h("span", { class: `badge ${kind}` }, icon(SIGN[kind])),
+        );
+      }),
+    ),
+  );
 }
 
 /** The rows below: what is like the last thing liked, and what everybody likes. */
@@ -185,7 +214,11 @@ async function start() {
 function me() {
   const button = document.querySelector(".me");
   button.hidden = false;
-  put(button, taste.isVisitor ? icon("person") : face(taste.id), taste.isVisitor ? h("span", {}, t("who.you")) : said(taste.id));
+  put(
+    button,
+    taste.isVisitor ? icon("person") : face(taste.id),
+    taste.isVisitor ? h("span", {}, t("who.you")) : said(taste.id),
+  );
   button.setAttribute("aria-label", `${t("who.title")} ${taste.isVisitor ? t("who.you") : taste.id}`);
   button.onclick = async () => {
     const chosen = await choosePerson();
@@ -230,12 +263,18 @@ async function route() {
   document.querySelectorAll("dialog.thing").forEach((dialog) => dialog.close());
   const mine = location.hash;
   await openThing(decodeURIComponent(id), view);
-  if (location.hash === mine) history.pushState(null, "", shown.results?.query.text ? `#/find/${encodeURIComponent(shown.results.query.text)}` : location.pathname);
+  if (location.hash === mine)
+    history.pushState(
+      null,
+      "",
+      shown.results?.query.text ? `#/find/${encodeURIComponent(shown.results.query.text)}` : location.pathname,
+    );
 }
 
 async function open() {
   put(main);
   await api.catalogue();
+  document.title = `${t("window.title")} · salon`;
   searchForm(document.querySelector(".searching"), find, toast);
   await start();
   await route();
@@ -251,10 +290,15 @@ async function begin() {
     button.onclick = leave;
     await open();
   } catch (error) {
-    put(main, trouble(error, () => location.reload()));
+    put(
+      main,
+      trouble(error, () => location.reload()),
+    );
   }
 }
 
 addEventListener("hashchange", route);
-addEventListener("scroll", () => document.querySelector(".top").classList.toggle("moved", scrollY > 8), { passive: true });
+addEventListener("scroll", () => document.querySelector(".top").classList.toggle("moved", scrollY > 8), {
+  passive: true,
+});
 begin();
