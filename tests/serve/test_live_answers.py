@@ -32,6 +32,20 @@ def test_the_first_start_imports_the_model_s_catalogue_once(
     assert again.catalogue()["counts"]["items"] == data.n_items - 1
 
 
+def test_an_import_that_was_cut_short_is_done_again(
+    open_service: Callable[..., LiveService], shop_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(events: object) -> list[bool]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("salon.store.events.EventLog.append", lambda self, events: killed(events))
+        with pytest.raises(KeyboardInterrupt):
+            open_service(shop_folder)
+    counts = open_service(shop_folder).catalogue()["counts"]
+    assert (counts["items"], counts["users"], counts["events"]) == (25, 30, 270)
+
+
 def test_answers_equal_those_of_the_pipeline(service: LiveService, shop_folder: Path, ask_service: Asks) -> None:
     pipeline = Pipeline.load(shop_folder / "model")
     for user in ("p00", "p07", "p29"):

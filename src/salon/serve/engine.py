@@ -39,6 +39,9 @@ from salon.store import EventWriter, Store, open_store
 from salon.store.values import Changes, Version
 from salon.types import FloatArray
 
+IMPORT, BEGUN, DONE = "import", "begun", "done"
+"""Name of the value in the store that says whether a catalogue was imported, and what it says."""
+
 
 class InUse(NamedTuple):
     """A version that answers: its snapshot, and what keeps its model up with people."""
@@ -97,7 +100,11 @@ class Engine:
         self.home.mkdir(parents=True, exist_ok=True)
         self.store: Store = open_store(self.url)
         self.registry = Registry(self.store, self.home, self.options.versions)
-        version, pipeline = self._first()
+        try:
+            version, pipeline = self._first()
+        except BaseException:
+            self.store.close()
+            raise
         rules = pipeline.shop.events
         self.tastes = Tastes(rules, pipeline.dataset.repeat)
         self.people = People(self.store, self.tastes, size=self.options.people, latest=self.options.history)
@@ -142,11 +149,21 @@ class Engine:
         known = {one.metrics.get("manifest") for one in self.registry.all()}
         if digest is not None and digest not in known:
             pipeline = Pipeline.load(self.model)
-            if not known and not self.store.revision():
-                import_dataset(self.store, pipeline.dataset)
+            if not known:
+                self._import(pipeline.dataset)
             fresh = self.registry.add(self.model, self._about(pipeline, imported=not known))
             return self.store.versions.activate(fresh.version), pipeline
         return self._loadable()
+
+    def _import(self, data: Dataset) -> None:
+        """Puts a catalogue into an empty store, or into one where an earlier import was cut short."""
+        found = self.store.values.get(IMPORT)
+        begun = found is not None and found[0] == BEGUN
+        if begun or not self.store.revision():
+            self.store.values.put(IMPORT, BEGUN, expected=None if found is None else found[1])
+            import_dataset(self.store, data)
+            found = self.store.values.get(IMPORT)
+            self.store.values.put(IMPORT, DONE, expected=None if found is None else found[1])
 
     def _about(self, pipeline: Pipeline, *, imported: bool) -> dict[str, object]:
         """What is known of a version that came from outside."""
