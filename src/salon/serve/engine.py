@@ -118,7 +118,9 @@ class Engine:
         self.main = self.load(version, pipeline)
 
     def close(self) -> None:
-        """Writes what waits and closes the store."""
+        """Writes what waits and closes the store; nothing where it was never opened."""
+        if self.main is None:
+            return
         self.writer.close()
         try:
             self.exposures.close()

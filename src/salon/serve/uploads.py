@@ -55,7 +55,8 @@ def put_medium(engine: Engine, item: str, name: str, content: bytes, suffix: str
     if modality is None or not modality.is_media:
         media = [field for field, one in live.catalogue.declared.items() if one.is_media]
         raise DataError(f"{name!r} is declared no medium.", hint=did_you_mean(name, media))
-    if not engine.store.items.get([item]):
+    stored = engine.store.items.get([item]).get(item)
+    if stored is None:
         raise UnknownIdError(f"There is no item {item!r}.", hint="Put the item first.")
     most = int(engine.options.upload_mb * 2**20)
     if len(content) > most:
@@ -65,8 +66,10 @@ def put_medium(engine: Engine, item: str, name: str, content: bytes, suffix: str
         raise DataError(f"{suffix[:40]!r} is no suffix of a file.", hint="Give the suffix, such as '.jpg'.")
     CHECKS[modality](content, MediaLimits(max_bytes=most))
     path = _kept(live.root or engine.home / "media", content, suffix)
-    engine.store.items.patch(item, {name: path})
     job = engine.jobs.new("encode", item=item, field=name, path=path)
+    if stored.fields.get(name) == path:  # the same file again: there is nothing to encode
+        return engine.jobs.now(job, "done")
+    engine.store.items.patch(item, {name: path})
     with engine.lock:
         engine.uploads.setdefault(item, []).append(job)
     engine.catch_up()
