@@ -1,6 +1,7 @@
 """Time, memory and accuracy of `linear` as the catalogue grows, on made data with a planted taste.
 
     python benchmarks/bench_scale.py run --items 10000 --form local [--media] [--neighbours 100] [--search]
+    python benchmarks/bench_scale.py data --items 10000 --onto FILE.npz
     python benchmarks/bench_scale.py real SPLITS --sets ml100k amzind lastfm --neighbours 50 100 200 400
 
 `run` is one fit in one process: seconds on the clock and of the processor from histories to a fitted model, peak memory
@@ -10,6 +11,8 @@ of 2,000 people's last action, ranked among all items but those of the history.
 The made data: items lie on rings of 200; a person likes places on three rings and takes items near there, the more
 attractive first (Pareto); 15 % of the actions follow attractiveness alone. Each item has 10 actions on average, each
 person about 20. Vectors (64-d) say ring and place, with noise. The ids are shuffled.
+
+`data` writes what `run` learns from and asks, for systems that run elsewhere (`bench_sansa.py`).
 
 `real` compares the local form with the dense one under the same fixed settings (nothing is searched) on the random
 split of the data sets of `bench_splits.py`: nDCG@20 on test, and the share of the dense form's first 20 items that the
@@ -121,6 +124,16 @@ def run(args: argparse.Namespace) -> dict[str, object]:
     }  # fmt: skip
 
 
+def write(args: argparse.Namespace) -> str:
+    """The histories as rows of a sparse matrix, whom is asked, and the answers, as arrays of one file."""
+    train, queries, answers = parted(made(args.items)[0])
+    rows = train.positives()
+    np.savez(
+        args.onto, indptr=rows.indptr, indices=rows.indices, shape=rows.shape, people=queries.users, answers=answers
+    )
+    return str(args.onto)
+
+
 def real(args: argparse.Namespace) -> list[dict[str, object]]:
     rows = []
     for name in args.sets:
@@ -154,6 +167,10 @@ def main() -> None:
     one.add_argument("--search", action="store_true")
     one.add_argument("--neighbours", type=int, default=100)
     one.set_defaults(what=run)
+    other = verbs.add_parser("data")
+    other.add_argument("--items", type=int, required=True)
+    other.add_argument("--onto", type=Path, required=True)
+    other.set_defaults(what=write)
     many = verbs.add_parser("real")
     many.add_argument("splits", type=Path)
     many.add_argument("--sets", nargs="+", default=["ml100k", "amzind", "lastfm"])

@@ -52,6 +52,12 @@ def token_vectors(path: Path, dim: int) -> np.ndarray:
 
 
 def features(folder: Path, token_dim: int) -> FeatureSet:
+    tokens = token_vectors(folder / "tokens.npz", token_dim)
+    return FeatureSet({**media(folder), "tokens": Features(tokens, tokens.any(axis=1), f"tokens-{token_dim}")})
+
+
+def media(folder: Path) -> FeatureSet:
+    """The features without the tokens."""
     found = {}
     for name in ("text", "image", "audio"):
         if (folder / f"{name}.npy").exists():
@@ -59,8 +65,6 @@ def features(folder: Path, token_dim: int) -> FeatureSet:
             _, inverse, counts = np.unique(vectors, axis=0, return_inverse=True, return_counts=True)
             present = (counts[inverse.ravel()] < SHARED_BY_MANY) & vectors.any(axis=1)
             found[name] = Features(np.where(present[:, None], vectors, np.float32(0)), present, name)
-    tokens = token_vectors(folder / "tokens.npz", token_dim)
-    found["tokens"] = Features(tokens, tokens.any(axis=1), f"tokens-{token_dim}")
     return FeatureSet(found)
 
 

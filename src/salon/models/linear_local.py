@@ -63,13 +63,13 @@ class LocalProblem:
         for name, graph in self.graphs.items():
             part = graph * np.float32(point.media[name] / sum(point.media.values()))
             mixed = part if mixed is None else sparse.csr_array(mixed + part)
-        system = LocalSystem(self.stats, self.touched, self.media, point, scales, mixed, self.upper)
+        system = LocalSystem(self.stats, self.touched, self.media, point, scales, self.near.order, mixed, self.upper)
         return solve_local(system, self.near, columns)
 
     @cached_property
     def upper(self) -> Upper | None:
         """Half of the sums of the clicks; None with order, which brings others for every point."""
-        return None if self.stats.reach else upper_half(self.stats.gram, self.touched)
+        return None if self.stats.reach else upper_half(self.stats.gram, self.touched, self.near.order)
 
     def out(self, solution: LocalSolution, popularity: float, confidence: float) -> FloatArray:
         """(n,) float32, what scores are multiplied by; see `linear_solve.Solution.out`."""

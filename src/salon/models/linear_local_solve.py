@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -37,8 +37,24 @@ WIDEST = 3000
 """Rows of a block of A; columns with more neighbours in all are looked up in smaller groups."""
 
 
-Upper: TypeAlias = tuple[IntArray, IntArray, FloatArray]
-"""indptr, indices and data of half a symmetric matrix."""
+@dataclass(frozen=True)
+class Upper:
+    """Half a symmetric matrix over the n touched rows, as CSR, with its rows and columns in another order.
+
+    Rows that are looked up together stand together: with a million of them a lookup would else miss the processor's
+    caches nearly always.
+
+    Attributes:
+        at: (n,) int32, where each place stands.
+        indptr: (n + 1,) int64.
+        indices: int32, where the columns stand.
+        data: float32.
+    """
+
+    at: IntArray
+    indptr: IntArray
+    indices: IntArray
+    data: FloatArray
 
 
 @dataclass(frozen=True)
@@ -65,6 +81,7 @@ class LocalSystem:
         media: Vectors.
         point: Settings.
         scales: Units and scalings of the point.
+        order: (n,) places, such that those who share neighbours stand together.
         graph: C, (n, n) sparse, or None without a prior.
         upper: What `upper_half` gives for the sums of the clicks, where it is known already.
     """
@@ -76,6 +93,7 @@ class LocalSystem:
         media: Media,
         point: Point,
         scales: Scales,
+        order: IntArray,
         graph: sparse.csr_array | None = None,
         upper: Upper | None = None,
     ) -> None:
@@ -95,7 +113,7 @@ class LocalSystem:
             matrix = sparse.csr_array(matrix + np.float32(scales.order_unit) * stats.past)
             self.turn = sparse.csc_array(np.float32(scales.order_unit) * (stats.follow - stats.past))
         self.diagonal = np.asarray(matrix.diagonal()[touched.rows] * scales.into.astype(np.float64) ** 2)
-        self.upper = upper_half(matrix, touched) if upper is None or scales.order_unit else upper
+        self.upper = upper_half(matrix, touched, order) if upper is None or scales.order_unit else upper
         self.position = np.full(len(touched.rows), -1, np.int32)
 
     @property
@@ -105,15 +123,15 @@ class LocalSystem:
 
     def block(self, places: IntArray) -> FloatArray:
         """(u, u) what clicks and order add to A among some rows (ascending), without the ridge."""
-        indptr, indices, data = self.upper
-        self.position[places] = np.arange(len(places), dtype=np.int32)
-        entries, lengths = _ranges(indptr, places)
-        columns = self.position[indices[entries]]
+        upper, at = self.upper, self.upper.at[places]
+        self.position[at] = np.arange(len(places), dtype=np.int32)
+        entries, lengths = _ranges(upper.indptr, at)
+        columns = self.position[upper.indices[entries]]
         kept = columns >= 0
         rows, columns = np.repeat(np.arange(len(places)), lengths)[kept], columns[kept]
-        self.position[places] = -1
+        self.position[at] = -1
         into = self.scales.into[places]
-        values = data[entries[kept]] * into[rows] * into[columns]
+        values = upper.data[entries[kept]] * into[rows] * into[columns]
         found = np.zeros((len(places), len(places)), self.dtype)
         found[rows, columns] = values
         found[columns, rows] = values
@@ -207,29 +225,35 @@ def _solve_column(
     return found[:, -1], 1.0 / (diagonal - float(column @ found[:, 0]))
 
 
-def upper_half(matrix: sparse.csr_array, touched: Touched) -> Upper:
+def upper_half(matrix: sparse.csr_array, touched: Touched, order: IntArray) -> Upper:
     """Of a symmetric matrix the entries whose column has more users than their row, over the touched rows.
 
     Every pair is there once, in the row of the rarer one, so no row is long however popular an item is.
+
+    Args:
+        matrix: (J, J) sparse.
+        touched: Who takes part, n rows.
+        order: (n,) places, in the order in which they shall stand.
     """
     n = len(touched.rows)
-    rank = np.empty(n, np.int64)
+    rank, at = np.empty((2, n), np.int32)
     rank[np.lexsort((np.arange(n), touched.counts[touched.rows]))] = np.arange(n)
+    at[order] = np.arange(n)
     size = matrix.nnz // 2 + 1
     indices, data = np.empty(size, np.int32), np.empty(size, np.float32)
     indptr = np.zeros(n + 1, np.int64)
     end = 0
     for start in range(0, n, STEP):
-        places = np.arange(start, min(start + STEP, n))
+        places = order[start : start + STEP]
         entries, lengths = _ranges(matrix.indptr, touched.rows[places])
         columns = touched.place[matrix.indices[entries]]
-        owner = np.repeat(places, lengths)
-        kept = rank[columns] > rank[owner]
+        owner = np.repeat(np.arange(len(places)), lengths)
+        kept = rank[columns] > rank[places[owner]]
         count = int(kept.sum())
-        indices[end : end + count], data[end : end + count] = columns[kept], matrix.data[entries[kept]]
-        indptr[places + 1] = np.bincount(owner[kept] - start, minlength=len(places))
+        indices[end : end + count], data[end : end + count] = at[columns[kept]], matrix.data[entries[kept]]
+        indptr[start + 1 : start + 1 + len(places)] = np.bincount(owner[kept], minlength=len(places))
         end += count
-    return np.cumsum(indptr), indices[:end], data[:end]
+    return Upper(at, np.cumsum(indptr), indices[:end], data[:end])
 
 
 STEP = 4096

@@ -1,0 +1,248 @@
+"""The tables of `bench_models.py` in markdown: what was measured, what is quoted, and how they compare.
+
+A row is the mean over seeds; tests and intervals are on the means of each user over the seeds. Quoted rows come from
+`models_quoted.csv`, measured with the same metric on the same files at another time.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from salon.evaluate.significance import compare, measure, sign_flip_test
+from salon.evaluate.values import Comparison
+
+METRICS = ("R@10", "R@20", "N@10", "N@20")
+MAIN = "N@20"
+SHARE = 1 / 3
+"""Of the CPU seconds of its peer, what a model may take."""
+SHALLOW = (
+    "popular",
+    "recent",
+    "contentknn",
+    "itemknn",
+    "userknn",
+    "rp3beta",
+    "graphfilter",
+    "mediafilter",
+    "als",
+    "bpr",
+)
+SHALLOW += ("ease", "linear", "decision", "ensemble")
+"""First words of what is neither trained by gradients through a network nor a ranker over others."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model in one test.
+
+    Attributes:
+        name: Of the contestant.
+        runs: Its results, one per seed.
+        values: Metric -> (seeds, users).
+    """
+
+    name: str
+    runs: list[dict[str, Any]]
+    values: dict[str, np.ndarray]
+
+    @property
+    def per_user(self) -> np.ndarray:
+        """(users,) the mean over the seeds."""
+        return np.asarray(self.values[MAIN].mean(axis=0), np.float64)
+
+    def mean(self, metric: str = MAIN) -> float:
+        return float(self.values[metric].mean())
+
+    @property
+    def sd(self) -> str:
+        means = self.values[MAIN].mean(axis=1)
+        return f"{means.std(ddof=1):.4f}" if len(means) > 1 else ""
+
+    def cost(self, name: str) -> float:
+        return float(np.mean([run[name] for run in self.runs]))
+
+
+@dataclass(frozen=True)
+class Table:
+    """One test of one set and protocol."""
+
+    dataset: str
+    protocol: str
+    test: str
+    rows: list[Row]
+    quoted: list[dict[str, str]]
+    lost: list[dict[str, Any]]
+
+    def __getitem__(self, name: str) -> Row | None:
+        return next((row for row in self.rows if row.name == name), None)
+
+
+def tables(results: Path, lines: list[dict[str, Any]], quoted: Path) -> list[Table]:
+    """All tables that the lines make, models by nDCG@20."""
+    with quoted.open(encoding="utf-8", newline="") as file:
+        peers = list(csv.DictReader(file))
+    done = [line for line in lines if line["status"] == "ok"]
+    keys = dict.fromkeys((line["set"], line["protocol"], test) for line in done for test in line["tests"])
+    found = []
+    for dataset, protocol, test in keys:
+        here = [line for line in done if (line["set"], line["protocol"]) == (dataset, protocol)]
+        rows = [
+            row_of(results, name, [line for line in here if line["model"] == name], test)
+            for name in dict.fromkeys(line["model"] for line in here)
+        ]
+        rows.sort(key=lambda row: -row.mean())
+        named = [peer for peer in peers if (peer["set"], peer["protocol"], peer["test"]) == (dataset, protocol, test)]
+        lost = [
+            line for line in lines
+            if (line["set"], line["protocol"]) == (dataset, protocol) and line["status"] in ("failed", "too slow")
+        ]  # fmt: skip
+        found.append(Table(dataset, protocol, test, rows, named, lost))
+    return found
+
+
+def row_of(results: Path, name: str, runs: list[dict[str, Any]], test: str) -> Row:
+    stored = []
+    for run in runs:
+        with np.load(results / run["arrays"]) as arrays:
+            stored.append({metric: arrays[f"{test}/{metric}"] for metric in METRICS})
+    return Row(name, runs, {metric: np.stack([one[metric] for one in stored]) for metric in METRICS})
+
+
+def front(rows: list[Row]) -> set[str]:
+    """Names of the rows that nobody beats in both nDCG@20 and CPU seconds."""
+    points = {row.name: (row.mean(), round(row.cost("cpu_s"), 1)) for row in rows}
+    return {
+        name for name, (score, cost) in points.items()
+        if not any(s >= score and c <= cost and (s, c) != (score, cost) for s, c in points.values())
+    }  # fmt: skip
+
+
+def main_table(table: Table) -> Iterator[str]:
+    """Every model of a test, and the quoted systems below."""
+    title = table.protocol + (f", ranked among {table.test}" if table.test != table.protocol else "")
+    users = len(table.rows[0].per_user)
+    yield f"### {table.dataset}, {title}\n"
+    yield f"{users} people. Best on test: {table.rows[0].name}.\n"
+    head = "| model | seeds | R@10 | R@20 | N@10 | N@20 | sd | 95 % of N@20 | less than the best | p (Holm)"
+    yield f"{head} | CPU s | MB | ms | front |"
+    yield "|---|--:|--:|--:|--:|--:|--:|---|--:|--:|--:|--:|--:|---|"
+    best, rng = table.rows[0], np.random.default_rng(0)
+    bounds = measure({row.name: row.per_user for row in table.rows}, rng)
+    against = {one.name: one for one in compare({r.name: r.per_user for r in table.rows}, best.name, MAIN, rng)}
+    marked = front(table.rows)
+    for row in table.rows:
+        means = " | ".join(f"{row.mean(metric):.4f}" for metric in METRICS)
+        low, high = bounds[row.name].low or 0.0, bounds[row.name].high or 0.0
+        one: Comparison | None = against.get(row.name)
+        gap = " | " if one is None else f"{-one.difference:.4f} | {one.p_holm:.3f}"
+        cost = f"{row.cost('cpu_s'):.1f} | {row.cost('peak_mb'):.0f} | {row.cost('p50_ms'):.1f}"
+        yield (
+            f"| {row.name} | {len(row.runs)} | {means} | {row.sd} | {low:.4f} to {high:.4f} | {gap} | {cost} | "
+            f"{'front' if row.name in marked else ''} |"
+        )
+    for peer in table.quoted:
+        means = " | ".join(f"{float(peer[metric]):.4f}" for metric in METRICS)
+        yield f"| *{peer['system']}, quoted* | | {means} | | | | | {peer['cpu_s']} | {peer['peak_mb']} | | |"
+    for line in table.lost:
+        yield f"\nWithout a result: {line['model']}, seed {line['seed']}: {line['status']}, {line['why']}."
+    yield ""
+
+
+def noise(row: Row, rows: list[Row]) -> float:
+    """Half the width of the 95 % interval of a paired difference that means nothing.
+
+    That of two seeds of the model; for a model of one seed that to its nearest neighbour in the table.
+    """
+    if len(row.runs) > 1:
+        pair = row.values[MAIN][0] - row.values[MAIN][1]
+    else:
+        nearest = min((r for r in rows if r is not row), key=lambda r: abs(r.mean() - row.mean()))
+        pair = row.per_user - nearest.per_user
+    return float(1.96 * pair.std(ddof=1) / np.sqrt(len(pair)))
+
+
+RERUN = {"implicit-als": "als", "implicit-bpr": "bpr", "recbole-sasrec": "sasrec"}
+"""Peers that run here -> the model that answers them."""
+
+
+def verdicts(table: Table) -> Iterator[tuple[bool, bool, str]]:
+    """(accurate, cheap, line) of every model that has a peer in this test."""
+    where = f"{table.dataset}, {table.test}"
+    for peer in table.quoted:
+        row = table[peer["ours"]]
+        if row is None or peer["system"] in RERUN:
+            continue
+        gap, slack = row.mean() - float(peer["N@20"]), noise(row, table.rows)
+        yield verdict(where, row, peer["system"] + ", quoted", (gap, slack), float(peer["cpu_s"]))
+    for name, ours in RERUN.items():
+        row, peer_row = table[ours], table[name]
+        if row and peer_row:
+            pair = row.per_user - peer_row.per_user
+            slack = float(1.96 * pair.std(ddof=1) / np.sqrt(len(pair)))
+            yield verdict(where, row, name + ", same run", (float(pair.mean()), slack), peer_row.cost("cpu_s"))
+
+
+def verdict(where: str, row: Row, peer: str, gap: tuple[float, float], seconds: float) -> tuple[bool, bool, str]:
+    level, mine = gap[0] >= -gap[1], row.cost("cpu_s")
+    share = mine / seconds if seconds else float("nan")
+    cheap = share <= SHARE
+    words = "better" if gap[0] > gap[1] else "level" if level else "**worse**"
+    told = f"{share:.2f}{'' if cheap else ' **above**'}" if seconds else "below .05 s"
+    compared = f"{row.mean():.4f} | {gap[0]:+.4f} | {gap[1]:.4f} | {words}"
+    return level, cheap, f"| {where} | {row.name} | {peer} | {compared} | {mine:.1f} | {told} |"
+
+
+def verdict_table(all_tables: list[Table]) -> Iterator[str]:
+    everything = [line for table in all_tables for line in verdicts(table)]
+    for what, references in (("published systems", False), ("plain numpy references, whose settings were given", True)):
+        found = [line for line in everything if ("| ref-" in line[2]) == references]
+        accurate, cheap = sum(one[0] for one in found), sum(one[1] for one in found)
+        yield f"Beside {what}: level or better in {accurate} of {len(found)} pairs, at most a third of the CPU seconds"
+        yield f"in {cheap}.\n"
+        yield "| test | model | peer | N@20 | minus peer | noise | verdict | CPU s | share of the peer's |"
+        yield "|---|---|---|--:|--:|--:|---|--:|--:|"
+        yield from (one[2] for one in found)
+        yield ""
+
+
+def rivals(table: Table) -> Iterator[str]:
+    """`linear` beside the network, the ensemble and the quoted system that are best; ours chosen on validation."""
+    base = table["linear"]
+    if base is None:
+        return
+    networks = [row for row in table.rows if row.name.split("+")[0].split("-")[0] not in (*SHALLOW, "implicit")]
+    joined = [row for row in table.rows if row.name.startswith("ensemble-")]
+    tokens = [row for row in table.rows if row.name == "linear+tokens"]
+    for what, rows in (("network or ranker", networks), ("ensemble", joined), ("with tokens", tokens)):
+        if rows:
+            row = max(rows, key=lambda r: np.mean([run["valid"][MAIN] for run in r.runs]))
+            pair = row.per_user - base.per_user
+            p, slack = sign_flip_test(pair, np.random.default_rng(0)), 1.96 * pair.std(ddof=1) / np.sqrt(len(pair))
+            yield (
+                f"| {table.dataset}, {table.test} | {base.mean():.4f} | {what}: {row.name} | {row.mean():.4f} | "
+                f"{pair.mean():+.4f} ± {slack:.4f} | {p:.4f} |"
+            )
+    if table.quoted:
+        peer = max(table.quoted, key=lambda one: float(one[MAIN]))
+        score = float(peer[MAIN])
+        yield (
+            f"| {table.dataset}, {table.test} | {base.mean():.4f} | *{peer['system']}, quoted* | {score:.4f} | "
+            f"{score - base.mean():+.4f} | |"
+        )
+
+
+def page(results: Path, lines: list[dict[str, Any]], quoted: Path) -> str:
+    """All of it."""
+    found = tables(results, lines, quoted)
+    parts = ["## `linear` and its rivals\n"]
+    parts += ["| test | linear N@20 | rival | its N@20 | minus linear, 95 % | p |", "|---|--:|---|--:|--:|--:|"]
+    parts += [line for table in found for line in rivals(table)]
+    parts += ["\n## Verdicts\n", *verdict_table(found), "## Tables\n"]
+    parts += [line for table in found for line in main_table(table)]
+    return "\n".join(parts)
