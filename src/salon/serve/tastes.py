@@ -79,6 +79,6 @@ class Tastes:
         names = list(dict.fromkeys(events[i].item for i in kept))
         place = {name: i for i, name in enumerate(names)}
         items = np.fromiter((place[events[i].item] for i in kept), np.int64, len(kept))
-        last, merged = merge_repeats(np.zeros(len(kept), np.int64), items, weights[kept], self.repeat)
+        rows, merged = merge_repeats(np.zeros(len(kept), np.int64), items, weights[kept], self.repeat)
         never = frozenset(event.item for event in events if event.kind == NEVER)
-        return Taste(tuple(names[i] for i in last), merged, never)
+        return Taste(tuple(names[i] for i in items[rows]), merged, never)
