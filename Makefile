@@ -19,7 +19,7 @@ help:  ## list the targets
 
 $(BIN)/.salon: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable '.[serve]'
 	@touch $@
 
 $(BIN)/.dev: $(BIN)/.salon

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from shutil import which
 from typing import Annotated
 
 import typer
@@ -54,6 +56,7 @@ def _tell(result: Demo) -> None:
         say(f"{100 * share:.0f} % of it.")
     for answer in result.answers:
         _show(f"For {answer.who}:", answer)
+    program = "salon" if which("salon") else sys.argv[0]
     say(f"\nLook at the page: {result.page}")
-    say(f"Ask the model:    salon recommend {result.model} --user {result.answers[0].who}")
-    say(f"Serve it:         salon serve {result.model}")
+    say(f"Ask the model:    {program} recommend {result.model} --user {result.answers[0].who}")
+    say(f"Open the window:  {program} serve {result.model}")
