@@ -14,7 +14,11 @@ SalonError                  code              status   retryable
 ├── WeightsError            weights           503      yes      encoder weights are absent or do not match
 ├── ResourceError           resource          507      no       the work would not fit memory or time
 ├── BusyError               busy              503      yes      a full queue; ask again later
+├── BugError                bug               500      no       what the server did not foresee
 └── RequestError            request           400      no       a call of the service that is malformed
+    ├── InvalidError        invalid           422      no       a value of a call that has the wrong type or range
+    ├── NoRouteError        not_found         404      no       an address that the server does not have
+    ├── MethodError         method            405      no       a method that an address does not have
     ├── AuthError           auth              401      no       no key, or one that is not known
     ├── ForbiddenError      forbidden         403      no       a key that may not do this
     ├── TooLargeError       too_large         413      no       a body that is larger than is allowed
@@ -141,10 +145,34 @@ class BusyError(SalonError):
     code, status, retryable = "busy", 503, True
 
 
+class BugError(SalonError):
+    """Something happened that the server did not foresee."""
+
+    code, status = "bug", 500
+
+
 class RequestError(SalonError):
     """A call of the service is malformed."""
 
     code, status = "request", 400
+
+
+class InvalidError(RequestError):
+    """A value of a call has the wrong type or is out of range."""
+
+    code, status = "invalid", 422
+
+
+class NoRouteError(RequestError):
+    """An address is none that the server has."""
+
+    code, status = "not_found", 404
+
+
+class MethodError(RequestError):
+    """An address does not have this method."""
+
+    code, status = "method", 405
 
 
 class AuthError(RequestError):

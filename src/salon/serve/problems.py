@@ -13,7 +13,18 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from salon.errors import AuthError, BusyError, RateError, RequestError, SalonError, TooLargeError
+from salon.errors import (
+    AuthError,
+    BugError,
+    BusyError,
+    InvalidError,
+    MethodError,
+    NoRouteError,
+    RateError,
+    RequestError,
+    SalonError,
+    TooLargeError,
+)
 from salon.serve.logs import REQUEST_ID, hide
 
 log = logging.getLogger(__name__)
@@ -89,30 +100,6 @@ def respond(error: SalonError, parts: list[Part] | None = None) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="salon"'
     body = problem_of(error, parts).model_dump()
     return JSONResponse(body, status_code=error.status, headers=headers, media_type=CONTENT)
-
-
-class NoRouteError(RequestError):
-    """An address or a method that the server does not have."""
-
-    code, status = "not_found", 404
-
-
-class MethodError(RequestError):
-    """A method that an address does not have."""
-
-    code, status = "method", 405
-
-
-class InvalidError(RequestError):
-    """Values of a call that have the wrong type or are out of range."""
-
-    code, status = "invalid", 422
-
-
-class BugError(SalonError):
-    """Anything that the server did not foresee."""
-
-    code, status = "bug", 500
 
 
 def declared(*further: int, plain: bool = False) -> dict[int | str, dict[str, Any]]:

@@ -7,8 +7,7 @@ from typing import Any
 
 from fastapi import Depends, Request
 
-from salon.errors import did_you_mean
-from salon.serve.problems import InvalidError
+from salon.errors import InvalidError, did_you_mean
 
 
 def _known(dependant: Any) -> Iterator[str]:

@@ -12,9 +12,10 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from salon.errors import BugError
 from salon.serve.limits import bounded
 from salon.serve.logs import REQUEST_ID
-from salon.serve.problems import BugError, respond
+from salon.serve.problems import respond
 from salon.serve.state import Caller, State
 
 log = logging.getLogger("salon.access")
