@@ -21,6 +21,8 @@ METRICS = ("R@10", "R@20", "N@10", "N@20")
 MAIN = "N@20"
 SHARE = 1 / 3
 """Of the CPU seconds of its peer, what a model may take."""
+UNRESOLVED = 0.01
+"""The difference that such tests cannot resolve, for a table of one model."""
 SHALLOW = (
     "popular",
     "recent",
@@ -35,6 +37,8 @@ SHALLOW = (
 )
 SHALLOW += ("ease", "linear", "decision", "ensemble")
 """First words of what is neither trained by gradients through a network nor a ranker over others."""
+
+RANKERS = ("lambdamart", "dcn", "deepfm")
 
 
 @dataclass(frozen=True)
@@ -162,8 +166,10 @@ def noise(row: Row, rows: list[Row]) -> float:
     if len(row.runs) > 1:
         pair = row.values[MAIN][0] - row.values[MAIN][1]
     else:
-        nearest = min((r for r in rows if r is not row), key=lambda r: abs(r.mean() - row.mean()))
-        pair = row.per_user - nearest.per_user
+        others = [r for r in rows if r is not row]
+        if not others:
+            return UNRESOLVED
+        pair = row.per_user - min(others, key=lambda r: abs(r.mean() - row.mean())).per_user
     return float(1.96 * pair.std(ddof=1) / np.sqrt(len(pair)))
 
 
@@ -216,10 +222,13 @@ def rivals(table: Table) -> Iterator[str]:
     base = table["linear"]
     if base is None:
         return
-    networks = [row for row in table.rows if row.name.split("+")[0].split("-")[0] not in (*SHALLOW, "implicit")]
+    own = [row for row in table.rows if row.name.split("-")[0] not in (*SHALLOW, "implicit") and "+" not in row.name]
+    networks = [row for row in own if row.name not in RANKERS]
+    rankers = [row for row in own if row.name in RANKERS]
     joined = [row for row in table.rows if row.name.startswith("ensemble-")]
     tokens = [row for row in table.rows if row.name == "linear+tokens"]
-    for what, rows in (("network or ranker", networks), ("ensemble", joined), ("with tokens", tokens)):
+    kinds = {"network": networks, "ranker over it": rankers, "ensemble": joined, "with tokens": tokens}
+    for what, rows in kinds.items():
         if rows:
             row = max(rows, key=lambda r: np.mean([run["valid"][MAIN] for run in r.runs]))
             pair = row.per_user - base.per_user
