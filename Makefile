@@ -47,7 +47,7 @@ test: $(BIN)/.dev check  ## every check that needs no torch
 
 test-torch: $(BIN)/.torch  ## the checks that need torch; installs it
 	$(BIN)/salon weights --quiet
-	$(BIN)/python -m pytest -n auto --dist loadfile tests/deep
+	$(BIN)/python -m pytest -n auto --dist loadfile tests/deep tests/test_docs.py
 
 bench: $(BIN)/.dev  ## the benchmarks that need no data but what they make
 	$(BIN)/python benchmarks/bench_cost.py
