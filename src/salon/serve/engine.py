@@ -33,6 +33,7 @@ from salon.serve.shelf import Shelf, unmet
 from salon.serve.stages import Expressions
 from salon.serve.tally import Tally
 from salon.serve.tastes import Tastes
+from salon.serve.together import Together
 from salon.serve.truth import import_dataset, stored_items
 from salon.serve.values import Job
 from salon.store import EventWriter, Store, open_store
@@ -87,6 +88,7 @@ class Engine:
         self.used: dict[str, InUse] = {}
         self.main: InUse | None = None
         self.position = 0
+        self._looking = Together(self._look)
 
     # -- opening and closing -----------------------------------------------------------------------------------------
 
@@ -237,7 +239,10 @@ class Engine:
     # -- the feed ----------------------------------------------------------------------------------------------------
 
     def catch_up(self) -> None:
-        """Takes over everything that was written by anybody up to now."""
+        """Takes over everything that was written by anybody up to now; callers that come meanwhile share one look."""
+        self._looking()
+
+    def _look(self) -> None:
         if self.store.revision() == self.position:
             return
         with self.lock:

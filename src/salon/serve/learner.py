@@ -134,7 +134,10 @@ class Learner:
 
     def touch_items(self, names: Iterable[str]) -> None:
         """Marks the people who have one of these items in their history."""
-        rows = {row for row, name in enumerate(self.shelf.live.catalogue.ids) if name in set(names)}
+        wanted = set(names)
+        if not wanted:
+            return
+        rows = {row for row, name in enumerate(self.shelf.live.catalogue.ids) if name in wanted}
         if rows:
             gone = np.fromiter(rows, np.int64, len(rows))
             self.touch([user for user, term in list(self.terms.items()) if np.isin(term.items, gone).any()])

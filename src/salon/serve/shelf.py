@@ -50,6 +50,8 @@ class Shelf:
     def put(self, items: Sequence[StoredItem], *, again: bool = False) -> bool:
         """Takes items in as they are now; whether some of them must be encoded (`again`: all of them)."""
         with self.lock:
+            if not items:
+                return bool(self._waiting)
             catalogue = self.live.catalogue
             for item in items:
                 row = catalogue.rows.get(item.id, -1)
@@ -60,6 +62,8 @@ class Shelf:
 
     def remove(self, names: Sequence[str]) -> None:
         """Takes items out; their rows are hidden in every later answer."""
+        if not names:  # another catalogue would have to work out its columns and masks again
+            return
         with self.lock:
             for name in names:
                 self._waiting.pop(name, None)
