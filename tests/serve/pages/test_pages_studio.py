@@ -225,6 +225,7 @@ def test_a_key_is_made_shown_once_and_revoked(visit: Look) -> None:
     page.get_by_role("button", name="Close").click()
     entry = page.locator(".entry", has_text="shop front")
     entry.wait_for()
+    page.locator("code.secret").wait_for(state="detached")
     assert text not in page.content()
     entry.get_by_role("button", name="Revoke").click()
     agree(page, "Revoke")
