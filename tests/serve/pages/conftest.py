@@ -77,9 +77,12 @@ def site(drawn_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         thread.join(20)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A headless Chromium of this machine; where there is none the tests are skipped."""
+    """A headless Chromium of this machine; where there is none the tests are skipped.
+
+    It ends with its file: while it lives this thread has a running event loop, and no other test could start one.
+    """
     sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
