@@ -12,7 +12,16 @@ from torch.nn import functional
 from salon.models.base import Grid
 from salon.models.deep import DeepRecommender, MediaSettings
 from salon.models.deep_graph import layers, mean_of_layers
-from salon.models.deep_network import Material, MediaNetwork, PairNetwork, linear_maps, squared, table
+from salon.models.deep_network import (
+    Batch,
+    Material,
+    MediaNetwork,
+    PairNetwork,
+    linear_maps,
+    pair_scores,
+    squared,
+    table,
+)
 
 
 class BM3Settings(MediaSettings):
@@ -40,8 +49,9 @@ class BM3(DeepRecommender):
         score = q(u).q(i)
 
     Losses on a modality are means over the items of a batch that have it. Only the rows of a batch go through q and
-    W_m. Features shape the vectors of liked items; an item nobody liked is not placed. The authors' code
-    trains the features too, here they are frozen; a contrast_weight of 0.1 can then be better than theirs of 2.
+    W_m, each once, so that all pairs of a row share what is dropped from it. Features shape the vectors of liked
+    items; an item nobody liked is not placed. The authors' code trains the features too, here they are frozen; a
+    contrast_weight of 0.1 can then be better than theirs of 2.
     """
 
     needs_features = True
@@ -78,12 +88,14 @@ class BM3Network(MediaNetwork):
     def forward(self, users: Tensor, items: Tensor, negatives: Tensor) -> Tensor:
         """Distances between the views, and ridge."""
         all_users, all_items = self.online()
-        u, i = all_users.index_select(0, users), all_items.index_select(0, items)
-        loss = distance(self.predictor(u), self._target(i)) + distance(self.predictor(i), self._target(u))
+        (people, who), (things, liked) = (torch.unique(rows, return_inverse=True) for rows in (users, items))
+        u, i = all_users.index_select(0, people), all_items.index_select(0, things)
+        pairs = (who, liked, negatives)
+        loss = apart(self.predictor(u), self._target(i), pairs) + apart(self._target(u), self.predictor(i), pairs)
+        times = torch.bincount(liked)
         for fold, features, there in zip(self.maps, self.features(), self.there(), strict=True):
-            kept = there.index_select(0, items)[:, 0]
-            f = fold(features.index_select(0, items))
-            q = self.predictor(f)
+            f = fold(features.index_select(0, things))
+            q, kept = self.predictor(f), times * there.index_select(0, things)[:, 0]
             both = distance(q, self._target(i), kept) + distance(q, self._target(f), kept)
             loss = loss + self.settings.contrast_weight * both
         return loss + self.settings.reg * squared(all_users, all_items, (users, items, negatives))
@@ -92,9 +104,13 @@ class BM3Network(MediaNetwork):
         return functional.dropout(vectors.detach(), self.settings.dropout, self.training)
 
 
-def distance(one: Tensor, other: Tensor, kept: Tensor | None = None) -> Tensor:
-    """Mean of 1 - cosine over the rows, or over those where `kept` (n,) is 1."""
-    apart = 1 - functional.cosine_similarity(one, other, dim=1)
-    if kept is None:
-        return apart.mean()
-    return (apart * kept).sum() / torch.clamp(kept.sum(), min=1)
+def apart(users: Tensor, items: Tensor, pairs: Batch) -> Tensor:
+    """Mean of 1 - cosine over the pairs, of rows of users and of items."""
+    cosines, _ = pair_scores(functional.normalize(users), functional.normalize(items), pairs)
+    return 1 - cosines.mean()
+
+
+def distance(one: Tensor, other: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean of 1 - cosine over the rows; 0 where all weights (n,) are."""
+    cosines = functional.cosine_similarity(one, other, dim=1)
+    return ((1 - cosines) * weights).sum() / torch.clamp(weights.sum(), min=1)

@@ -105,8 +105,8 @@ class ImplicitALSSettings(Settings):
     """Strength of the ridge; it grows with alpha."""
     alpha: float = Field(default=10.0, gt=0)
     """Confidence of an action of weight 1; that of no action is 1."""
-    sweeps: int = Field(default=15, ge=1)
-    """Alternations between people and items."""
+    sweeps: int = Field(default=5, ge=1)
+    """Alternations between people and items; more cost time and rarely rank better."""
     weighted: bool = False
     """Let the weights of the actions multiply the confidence."""
     threads: int = Field(default=1, ge=0)

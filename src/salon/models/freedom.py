@@ -25,6 +25,9 @@ from salon.models.deep_network import (
 )
 from salon.types import BoolArray
 
+SENSED = ("image", "video", "audio", "series")
+"""Modalities that are seen, heard or measured; all others are words or attributes."""
+
 
 class ItemGraphSettings(MediaSettings):
     """Settings of models with a graph of items by their media."""
@@ -41,7 +44,8 @@ class FreedomSettings(ItemGraphSettings):
     """Settings of `Freedom`."""
 
     image_weight: float = Field(0.1, ge=0, le=1)
-    """Weight of pictures (modalities named image or video) in the graph of items; all others share the rest."""
+    """Weight of what is seen and heard (image, video, audio, series) in the graph of items; words and attributes share
+    the rest."""
     drop: float = Field(0.8, ge=0, lt=1)
     """Share of the likes left out of the graph in an epoch, rho."""
     media_weight: float = Field(1e-3, ge=0)
@@ -56,9 +60,9 @@ class Freedom(DeepRecommender):
         loss = BPR(score) + media_weight sum_m BPR(u.(W_m f_m)) + reg |E^(0)|^2 / 2
 
     Every epoch the graph keeps a share 1 - drop of the likes, drawn without replacement with chances proportional to
-    1 / sqrt(deg_u deg_i), by exponential keys. Pictures (modalities named "image" or "video") have `image_weight`, the
-    others share the rest; an item without a modality is placed by those it has. An item that nobody liked has no vector
-    of its own and is never a neighbour that others learn from: it stands where its neighbours do.
+    1 / sqrt(deg_u deg_i), by exponential keys. The paper weighs pictures and text; here all that is seen and heard has
+    the weight of pictures. An item without a modality is placed by those it has. An item that nobody liked has no
+    vector of its own and is never a neighbour that others learn from: it stands where its neighbours do.
     """
 
     needs_features = True
@@ -80,12 +84,12 @@ def reachable(material: Material, k: int) -> BoolArray:
 
 
 def modality_weights(names: list[str], image: float) -> list[float]:
-    """One weight per modality: `image` is shared by pictures, the rest by all others; one kind alone has everything."""
-    pictures = [name in ("image", "video") for name in names]
-    if all(pictures) or not any(pictures):
+    """One weight per modality: `SENSED` ones share `image`, all others the rest; one kind alone has everything."""
+    sensed = [name in SENSED for name in names]
+    if all(sensed) or not any(sensed):
         return [1 / len(names)] * len(names)
-    many = sum(pictures)
-    return [image / many if picture else (1 - image) / (len(names) - many) for picture in pictures]
+    many = sum(sensed)
+    return [image / many if one else (1 - image) / (len(names) - many) for one in sensed]
 
 
 def thinned(rows: sparse.csr_array, share: float, rng: np.random.Generator) -> sparse.csr_array:

@@ -40,7 +40,7 @@ class NeighbourSettings(Settings):
     """Neighbours kept."""
     metric: Metric = "cosine"
     """How two rows are compared."""
-    shrink: float = Field(default=5.0, ge=0)
+    shrink: float = Field(default=2.0, ge=0)
     """How many common entries make a similarity count half."""
     weighted: bool = False
     """Compare and add up the weights of the actions instead of ones."""

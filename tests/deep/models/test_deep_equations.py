@@ -135,8 +135,8 @@ def test_thinning_keeps_links_of_rare_ends() -> None:
 
 def test_pictures_share_their_weight() -> None:
     assert modality_weights(["text", "image"], 0.1) == pytest.approx([0.9, 0.1])
-    assert modality_weights(["image", "text", "audio"], 0.2) == pytest.approx([0.2, 0.4, 0.4])
-    assert modality_weights(["image", "video"], 0.1) == modality_weights(["text", "audio"], 0.1) == [0.5, 0.5]
+    assert modality_weights(["image", "text", "audio"], 0.2) == pytest.approx([0.1, 0.8, 0.1])
+    assert modality_weights(["image", "video"], 0.1) == modality_weights(["text", "tokens"], 0.1) == [0.5, 0.5]
 
 
 def test_rows_of_a_joined_graph_sum_to_one_where_anything_is_known() -> None:
