@@ -19,6 +19,10 @@ class RecurrentSettings(SequenceSettings):
     """Numbers in the state of the recurrent network."""
     layers: int = Field(1, ge=1, le=8)
     """Recurrent layers."""
+    learning_rate: float = Field(3e-3, gt=0)
+    """Step size of Adam."""
+    patience: int = Field(5, ge=0)
+    """Looks without a better score after which training stops; 0 never stops early."""
 
 
 class GRU4Rec(SequenceRecommender):

@@ -16,6 +16,10 @@ from salon.models.sequence_network import Catalogue, ItemNetwork
 class MediaSASRecSettings(MediaSequenceSettings, SASRecSettings):
     """Settings of `MediaSASRec`."""
 
+    learning_rate: float = Field(1e-3, gt=0)
+    """Step size of Adam."""
+    patience: int = Field(10, ge=0)
+    """Looks without a better score after which training stops; 0 never stops early."""
     experts: int = Field(4, ge=1, le=64)
     """Whitening experts of each modality's adaptor."""
     join: Literal["mean", "gate"] = "mean"

@@ -19,6 +19,10 @@ class SASRecSettings(SequenceSettings):
     """Layers of attention."""
     heads: int = Field(2, ge=1)
     """Sets of attention weights; must divide `dim`."""
+    learning_rate: float = Field(3e-3, gt=0)
+    """Step size of Adam."""
+    patience: int = Field(5, ge=0)
+    """Looks without a better score after which training stops; 0 never stops early."""
     intervals: bool = False
     """Let attention depend on the time between actions; the events must have timestamps."""
 
@@ -36,7 +40,7 @@ class SASRec(SequenceRecommender):
     """
 
     settings: SASRecSettings
-    grid: ClassVar[Grid] = {"dropout": (0.2, 0.5), "learning_rate": (5e-4, 1e-3), "blocks": (1, 2)}
+    grid: ClassVar[Grid] = {"dropout": (0.2, 0.5), "learning_rate": (1e-3, 3e-3), "blocks": (1, 2)}
 
     def _core(self, width: int) -> Core:
         s = self.settings
