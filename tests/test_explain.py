@@ -41,6 +41,16 @@ def test_exact_parts_sum_to_the_score() -> None:
         assert one.values.sum() + one.rest == pytest.approx(one.score)
 
 
+def test_one_history_is_asked_about_several_items() -> None:
+    query, targets = QUERIES.take(np.array([0])), np.array([1, 2, 0])
+    copies = QUERIES.take(np.zeros(3, np.int64))
+    for kind in (Split, Additive):
+        model = kind().fit(DATA)
+        for one, other in zip(explain(model, query, targets), explain(model, copies, targets), strict=True):
+            assert (one.target, one.score, one.rest) == (other.target, other.score, other.rest)
+            np.testing.assert_array_equal(one.values, other.values)
+
+
 def test_parts_of_other_models_are_by_removal_and_equal_the_split_when_additive() -> None:
     exact = explain(Split().fit(DATA), QUERIES, TARGETS)
     removed = explain(Additive().fit(DATA), QUERIES, TARGETS)

@@ -74,14 +74,18 @@ def explain(model: Recommender, queries: Queries, targets: IntArray) -> list[Evi
 
     Args:
         model: A fitted recommender.
-        queries: n histories.
+        queries: n histories, or one for all targets.
         targets: (n,) int rows of items.
 
     Raises:
         DataError: The model cannot score a target.
     """
     targets = np.asarray(targets, np.int64)
-    scores = _scores(model, queries, targets)
+    if len(queries) == 1:
+        scores = model.score(queries)[0, targets]  # once for all of them
+        queries = queries.take(np.zeros(len(targets), np.int64))
+    else:
+        scores = _scores(model, queries, targets)
     if not np.isfinite(scores).all():
         row = int(targets[~np.isfinite(scores)][0])
         raise DataError(

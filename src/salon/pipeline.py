@@ -267,8 +267,7 @@ class Pipeline:
         for source, model in ((0, self.fitted), (1, self.fallback)):
             mine = [j for j in places if found.sources is not None and found.sources[row, j] == source]
             if mine and model is not None:
-                copies = query.take(np.zeros(len(mine), np.int64))
-                evidence = explain(model, copies, found.ids[row, mine])
+                evidence = explain(model, query, found.ids[row, mine])
                 name = found.source_names[source]
                 for j, one in zip(mine, evidence, strict=True):
                     told[j] = explanation(one, self.dataset.items, source=name, language=language)

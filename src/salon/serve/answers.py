@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from salon.explain import Evidence, explain
 from salon.language import template
 from salon.serve.live import Live, within
@@ -85,7 +83,7 @@ def evidence_for(question: Question, rows: IntArray) -> list[Evidence]:
         return []
     model = question.live.model
     query = within(question.asked.query, model.n_items_)
-    return explain(model, query.take(np.zeros(len(rows), np.int64)), rows)
+    return explain(model, query, rows)
 
 
 def reason_of(live: Live, evidence: Evidence, language: str) -> Reason:
