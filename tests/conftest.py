@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from postgres_server import PostgresServer, binaries
@@ -13,6 +14,8 @@ from salon.store import open_store
 from store_tools import wipe
 
 REPO = Path(__file__).resolve().parent.parent
+settings.register_profile("salon", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("salon")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
@@ -46,7 +46,6 @@ def test_top_k_of_long_rows_equals_sorting(what: str, k: int) -> None:
     np.testing.assert_array_equal(found.scores[0], row[order])
 
 
-@settings(deadline=None)
 @given(scores=MATRICES, k=st.integers(1, 15))
 def test_top_k_equals_sorting(scores: np.ndarray, k: int) -> None:
     given_before = scores.copy()
@@ -61,14 +60,12 @@ def test_top_k_equals_sorting(scores: np.ndarray, k: int) -> None:
     assert np.array_equal(scores, given_before, equal_nan=True)
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 1000))
 def test_top_k_of_distinct_numbers(seed: int) -> None:
     scores = np.random.default_rng(seed).permutation(200).reshape(4, 50).astype(np.float32)
     assert np.array_equal(top_k(scores, 7).ids, np.argsort(-scores, axis=1)[:, :7])
 
 
-@settings(deadline=None)
 @given(hnp.arrays(np.float32, (4, 3), elements=st.sampled_from([0.0, 1.0, -3.0, 1e-3, 1e4])))
 def test_unit_rows_have_length_one_or_stay_zero(matrix: np.ndarray) -> None:
     norms = np.linalg.norm(unit_rows(matrix), axis=1)
@@ -87,7 +84,6 @@ def test_centred_unit_rows_ignore_absent_rows() -> None:
     assert not centred_unit_rows(vectors, np.zeros(4, bool)).any()
 
 
-@settings(deadline=None)
 @given(n=st.integers(0, 50), size=st.integers(1, 20))
 def test_blocks_cover_everything_once(n: int, size: int) -> None:
     pieces = list(blocks(n, size))
@@ -119,7 +115,6 @@ def test_nearest_rows_of_nothing() -> None:
     assert nearest_rows(np.zeros((0, 3), np.float32), np.zeros((4, 3), np.float32), 2).ids.shape == (0, 2)
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 1000), k=st.integers(1, 8))
 def test_keep_top_per_row_equals_sorting(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)

@@ -60,7 +60,7 @@ def fast(ids, targets, k):
 
 
 @given(rankings())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_ranking_metrics_equal_their_definitions(case):
     expected, found = slow(*case), fast(*case)
     for name in expected:
@@ -68,14 +68,14 @@ def test_ranking_metrics_equal_their_definitions(case):
 
 
 @given(rankings())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_ranking_metrics_stay_between_0_and_1(case):
     for name, values in fast(*case).items():
         assert ((values >= 0) & (values <= 1 + 1e-12)).all(), name
 
 
 @given(rankings())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_recall_hit_rate_and_reciprocal_rank_never_fall_as_k_grows(case):
     ids, targets, k = case
     less, more = fast(ids, targets, k), fast(ids, targets, k + 1)
@@ -84,7 +84,7 @@ def test_recall_hit_rate_and_reciprocal_rank_never_fall_as_k_grows(case):
 
 
 @given(st.integers(0, 2**31), st.integers(1, N_ITEMS))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_perfect_ranking_is_worth_1(seed, k):
     rng = np.random.default_rng(seed)
     wanted = rng.random(N_ITEMS) < 0.5
@@ -97,7 +97,7 @@ def test_a_perfect_ranking_is_worth_1(seed, k):
 
 
 @given(rankings(), st.integers(0, N_ITEMS - 2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_moving_a_hit_up_never_hurts(case, place):
     ids, targets, k = case
     if place + 1 >= ids.shape[1]:
@@ -116,7 +116,7 @@ def test_padding_is_never_a_hit_even_beside_the_last_item_of_the_row_before():
 
 
 @given(st.integers(0, 2**31), st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_auc_equals_counting_pairs_with_ties_half(seed, whole):
     rng = np.random.default_rng(seed)
     scores = rng.integers(0, 5, (4, 9)).astype(np.float32)
@@ -149,7 +149,7 @@ def test_rating_errors_are_means_per_query_and_pooled_with_one_owner():
 
 
 @given(rankings(), st.integers(0, 2**31))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_lists_beyond_accuracy_equal_their_definitions(case, seed):
     ids, targets, k = case
     rng = np.random.default_rng(seed)
@@ -178,7 +178,7 @@ def close(found, expected):
 
 
 @given(rankings())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_serendipity_is_at_most_precision_and_0_for_the_popular_list_itself(case):
     ids, targets, k = case
     hits = metrics.hit_matrix(ids, targets)
@@ -200,7 +200,7 @@ def test_identical_vectors_have_no_diversity_and_opposite_ones_the_most():
 
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=12))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_gini_equals_the_mean_absolute_difference(counts):
     shown = np.array(counts)
     n, total = len(counts), sum(counts)

@@ -82,7 +82,7 @@ def test_repairs_that_make_no_sense_are_refused(field, how, error, message):
         repair(empty, "price", "mean")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), min_size=1, max_size=12).filter(any),
     st.sampled_from(["mean", "median", "mode", "knn", "drop"]),

@@ -448,7 +448,7 @@ def test_contradictory_settings_are_refused(cls, values, message):
         build(cls, values)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=12)), min_size=1, max_size=8))
 def test_every_row_is_either_read_or_rejected(tmp_path, rows):
     with (tmp_path / "items.csv").open("w", newline="", encoding="utf-8") as file:

@@ -77,7 +77,7 @@ def try_split(protocol: str, data: Dataset) -> Split | None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=worlds())
 def test_nothing_that_is_asked_is_known(protocol, data):
     split = try_split(protocol, data)
@@ -106,7 +106,7 @@ def test_nothing_that_is_asked_is_known(protocol, data):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=worlds())
 def test_a_split_repeats_itself(protocol, data):
     first, second = try_split(protocol, data), try_split(protocol, data)
@@ -118,7 +118,7 @@ def test_a_split_repeats_itself(protocol, data):
 
 
 @pytest.mark.parametrize("protocol", ["random", "fold"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=worlds())
 def test_parts_cover_every_pair_once(protocol, data):
     split = try_split(protocol, data)
@@ -127,7 +127,7 @@ def test_parts_cover_every_pair_once(protocol, data):
         assert liked <= acted(split.train) | targets(split.valid) | targets(split.test)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=worlds())
 def test_folds_ask_every_liked_pair_exactly_once(data):
     try:
@@ -139,7 +139,7 @@ def test_folds_ask_every_liked_pair_exactly_once(data):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=worlds())
 def test_reviews_of_held_out_actions_never_reach_an_item(protocol, data):
     split = try_split(protocol, data)

@@ -27,7 +27,7 @@ def test_rare_and_new_labels_share_hashed_columns():
     assert vectors[2, 0] == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=60), st.integers(0, 6))
 def test_numbers_stay_finite_and_in_order(values, knots):
     encoder = Numbers(knots=knots).fit(values)

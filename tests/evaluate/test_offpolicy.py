@@ -78,7 +78,7 @@ def test_doubly_robust_is_right_when_only_the_model_is():
     assert abs(first.value - world.truth) > 0.03
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(2, 40), st.floats(-5, 5), st.floats(0.1, 10))
 def test_the_logging_policy_itself_gives_the_plain_mean(seed, rows, shift, scale):
     rng = np.random.default_rng(seed)
@@ -92,7 +92,7 @@ def test_the_logging_policy_itself_gives_the_plain_mean(seed, rows, shift, scale
         assert (one.largest, one.clipped, one.notes) == (pytest.approx(1), 0, ())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.floats(-3, 3))
 def test_self_normalising_follows_a_shift_of_all_rewards(seed, shift):
     rng = np.random.default_rng(seed)

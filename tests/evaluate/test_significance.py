@@ -52,7 +52,7 @@ def test_holm_follows_the_step_down_by_hand():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_holm_only_raises_keeps_the_order_and_stays_below_bonferroni(p):
     raw, adjusted = np.array(p), holm(np.array(p))
     assert (adjusted >= raw).all()

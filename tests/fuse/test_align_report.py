@@ -28,7 +28,7 @@ def test_ranks_are_counted_and_equal_scores_share_their_places() -> None:
     assert match_ranks(np.eye(3, dtype=np.float32), np.zeros((3, 3))).tolist() == [2, 2, 2]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), n=st.integers(1, 40))
 def test_ranks_are_those_of_sorting(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)

@@ -104,7 +104,7 @@ def test_only_likes_of_items_with_media_count():
         likes_of(events, np.ones(3, bool))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 999))
 def test_held_out_actions_are_real_and_never_learned_from(seed):
     rng = np.random.default_rng(seed)

@@ -26,7 +26,7 @@ def features_of(seed: int, n: int = 30, *, share: float = 0.7, dims: tuple[int, 
 
 
 @pytest.mark.parametrize("fuser", FUSERS, ids=lambda f: repr(type(f).__name__))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), share=st.sampled_from([0.0, 0.2, 0.7, 1.0]), n=st.integers(1, 40))
 def test_an_item_is_present_exactly_when_it_has_a_modality(fuser, seed, share, n):
     features = features_of(seed, n, share=share)
@@ -37,7 +37,7 @@ def test_an_item_is_present_exactly_when_it_has_a_modality(fuser, seed, share, n
 
 
 @pytest.mark.parametrize("fuser", FUSERS, ids=lambda f: repr(type(f).__name__))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000))
 def test_rows_are_fused_one_by_one(fuser, seed):
     """The rows of some items are the same whether the others are there or not."""

@@ -56,7 +56,7 @@ def clusters(n: int = 40) -> tuple[FeatureSet, np.ndarray]:
 
 
 @pytest.mark.parametrize("imputer", IMPUTERS, ids=lambda i: repr(type(i).__name__))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10_000),
     share=st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from salon.arrays import top_k
@@ -54,7 +54,6 @@ RULES = [("round_robin", {}), ("score", {}), ("weight", {"linear": 2.0})]
 
 
 @pytest.mark.parametrize(("rule", "weights"), RULES)
-@settings(deadline=None)
 @given(sources=some_sources(), k=st.integers(1, 12))
 def test_merging_equals_loops_and_keeps_its_promises(rule, weights, sources: dict[str, TopK], k: int) -> None:
     merged = merge_candidates(sources, k, rule=rule, weights=weights)

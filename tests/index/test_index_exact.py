@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -21,7 +21,6 @@ def brute_force(queries: np.ndarray, vectors: np.ndarray, k: int, out: np.ndarra
     return ids, best
 
 
-@settings(deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     n=st.integers(0, 6),

@@ -155,7 +155,7 @@ FILES = {
 }
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.sampled_from(sorted(FILES)), st.data())
 def test_flipped_bytes_give_a_sound_or_a_media_error(kind: str, data: st.DataObject) -> None:
     broken = bytearray(FILES[kind])

@@ -81,7 +81,7 @@ def test_colours_change_as_stated() -> None:
     np.testing.assert_array_equal(third[-1, -1], [255, 255, 255])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 2**32), st.floats(0, 4))
 def test_any_picture_keeps_its_size_and_kind(height: int, width: int, seed: int, strength: float) -> None:
     given_picture = rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -111,7 +111,7 @@ def test_what_is_no_picture_is_told(wrong: np.ndarray) -> None:
 # -- texts -----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=80) | st.sampled_from([ENGLISH, CHINESE]), st.integers(0, 2**32), st.floats(0, 4))
 def test_any_text_keeps_a_word_and_the_seed_decides(text: str, seed: int, strength: float) -> None:
     chosen = TextAugmentation(strength=strength, delete=0.9, delete_probability=1)
@@ -123,7 +123,7 @@ def test_any_text_keeps_a_word_and_the_seed_decides(text: str, seed: int, streng
         assert one == text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=80), st.sampled_from(["en", "zh", "other"]))
 def test_pieces_joined_are_the_text(text: str, language: str) -> None:
     assert "".join(piece for piece, _ in pieces(text, language)) == text  # type: ignore[arg-type]
@@ -228,7 +228,7 @@ def test_an_echo_comes_after_its_delay_and_noise_has_its_level() -> None:
     assert noise.std() == pytest.approx(0.1 * np.sqrt(np.mean(wave**2)), rel=0.02)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 5000), st.integers(0, 2**32), st.floats(0, 4), st.floats(0, 2))
 def test_any_sound_stays_within_one(length: int, seed: int, strength: float, level: float) -> None:
     wave = (level * rng(seed).standard_normal(length)).astype(np.float32).clip(-1, 1)

@@ -137,7 +137,7 @@ def test_a_file_cut_short_anywhere_is_refused(kind: str) -> None:
 FILES = {kind: encoded(PICTURE, kind) for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP")}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(sorted(FILES)), st.data())
 def test_flipped_bytes_give_a_picture_or_a_media_error(kind: str, data: st.DataObject) -> None:
     broken = bytearray(FILES[kind])

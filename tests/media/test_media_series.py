@@ -185,7 +185,7 @@ def test_a_wrong_time_far_away_is_refused() -> None:
         resample(sampled(np.arange(3.0), np.ones(3)), 0.0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 12))
 def test_windows_cover_every_row(rows: int, length: int, hop: int) -> None:
     values = np.arange(rows, dtype=float)[:, None]
@@ -200,7 +200,7 @@ def test_impossible_windows_are_told() -> None:
         windows(np.zeros((3, 1)), 0, 1)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_series_or_a_told_error(content: bytes) -> None:
     try:

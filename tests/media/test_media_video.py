@@ -187,7 +187,7 @@ FILES = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(sorted(FILES)), st.data())
 def test_flipped_bytes_give_a_video_or_a_media_error(kind: str, data: st.DataObject) -> None:
     broken = bytearray(FILES[kind])

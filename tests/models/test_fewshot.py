@@ -41,7 +41,7 @@ def halves(people: int = 40, items: int = 30) -> Dataset:
     return Dataset.of(Events.of(*np.nonzero(likes)), people, items)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 9), st.integers(1, 6), st.floats(0.05, 20), st.integers(0, 99))
 def test_the_posterior_is_that_of_the_dense_formula(k: int, dim: int, noise: float, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -28,7 +28,7 @@ def split_of(model, queries, target):
     return model.contributions(queries, np.full(len(queries), target))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(name=st.sampled_from(sorted(POINTS)), history=histories)
 def test_parts_add_up_to_the_score(name, history):
     model = MODELS[name]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -47,7 +47,6 @@ def largest(row: np.ndarray, k: int) -> list[int]:
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("shrink", [0.0, 3.0])
-@settings(deadline=None)
 @given(seed=st.integers(0, 1000))
 def test_similarities_equal_their_definition(metric: Metric, shrink: float, seed: int) -> None:
     left, right = random_rows(seed, 5, 12), random_rows(seed + 1, 7, 12)

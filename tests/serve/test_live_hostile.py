@@ -56,7 +56,7 @@ def odd_service(shop_models: dict[str, Path], tmp_path_factory: pytest.TempPathF
     service.close()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ask=asks)
 def test_every_answer_keeps_every_rule(odd_service: LiveService, ask: Ask) -> None:
     (reply,) = odd_service.recommend([ask])
@@ -86,7 +86,7 @@ def test_every_answer_keeps_every_rule(odd_service: LiveService, ask: Ask) -> No
     assert len(found) == ask.k or not reply.more
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ask=asks, pages=st.integers(1, 4))
 def test_pages_never_repeat(odd_service: LiveService, ask: Ask, pages: int) -> None:
     (reply,) = odd_service.recommend([ask])
@@ -99,7 +99,7 @@ def test_pages_never_repeat(odd_service: LiveService, ask: Ask, pages: int) -> N
         (reply,) = odd_service.recommend([Ask(after=reply.recommendation_id, k=3)])
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.text(max_size=60),
     user=st.text(max_size=310),
@@ -119,7 +119,7 @@ def test_anything_else_is_a_clear_error(
         assert reply.message
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     user=st.text(max_size=310),
     item=st.text(max_size=310),

@@ -89,7 +89,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions=ACTIONS, limit=st.integers(1, 4))
 def test_who_follows_the_feed_ends_with_what_is_stored(
     store: Store, actions: list[tuple[str, int, int]], limit: int

@@ -75,7 +75,7 @@ def test_modality_dropout_never_takes_the_last_one():
     assert kept.sum() < there.sum()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 999), size=st.integers(1, 9), history=st.integers(2, 5))
 def test_samples_of_histories_are_of_the_right_person(seed, size, history):
     rng = np.random.default_rng(seed)

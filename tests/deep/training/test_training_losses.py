@@ -103,7 +103,7 @@ def test_info_nce_prefers_views_that_belong_together() -> None:
     assert torch.isclose(losses.info_nce(one, noise, 0.5), slow)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 50), st.integers(1, 20), st.integers(0, 5))
 def test_batches_are_a_permutation(n: int, size: int, seed: int) -> None:
     found = list(shuffled(n, size, np.random.default_rng(seed)))

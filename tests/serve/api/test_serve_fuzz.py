@@ -93,7 +93,6 @@ def test_no_call_is_answered_with_a_bug_or_with_what_is_not_declared(
                 max_examples=EXAMPLES if tag != "gorse" else max(1, EXAMPLES // 2),
                 database=None,
                 derandomize=True,
-                deadline=None,
                 suppress_health_check=list(hypothesis.HealthCheck),
                 phases=[hypothesis.Phase.generate],
             )
