@@ -189,10 +189,10 @@ def questions(n_items=30, n_users=120):
     return Holdout(replace(queries, users=np.arange(n_users)), sparse.csr_array(targets))
 
 
-def chosen(closed, fewest=20, lengths=(9,)):
+def chosen(closed, fewest=20):
     asked = questions()
     stats = collect(asked.queries, 30, exponent=0.25)
-    trial = Trial(asked, np.array(lengths), Point(few=4), stats, closed, np.arange(30), False, fewest)
+    trial = Trial(asked, Point(few=4), stats, closed, np.arange(30), False, fewest)
     return choose_few(trial, np.random.default_rng(0)).few
 
 
@@ -212,11 +212,6 @@ def test_a_length_is_chosen_where_short_histories_gain_and_none_where_they_do_no
 
 def test_it_stops_where_the_closed_form_is_better():
     assert chosen(lambda part: (answers if np.diff(part.indptr).max() > 3 else guesses)(part)) == 3
-
-
-def test_people_whose_whole_history_is_short_have_to_gain_as_well_where_they_are_many():
-    assert chosen(guesses, lengths=[3] + [9] * 300) == 7
-    assert chosen(guesses, lengths=[3] + [9] * 50) == 2  # and nobody among them is asked about
 
 
 @pytest.mark.parametrize("mode", ["dense", "local"])

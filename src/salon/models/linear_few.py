@@ -13,9 +13,12 @@ with H the items of the history (and the attributes of the person), y their weig
 more for older actions. It takes a system as large as the history and nothing beside the sums. Of a single like it is
 close to how many of those who like this item like the other, drawn towards popularity where few do.
 
-Whether, up to which length and with which noise it answers is chosen in `linear_few_search`. Only touched items are
-scored so. The scores are multiplied by what brings the head of the list to the height it has in the closed form, so
-that cold items, whose scores stay as they are, compete as before.
+Whether, up to which length and with which noise it answers is chosen in `linear_few_search`. A short history is not
+always the beginning of a longer one: some people like few things, close to each other. Where the closed form would have
+found the likes of a history from each other, the history is left to it.
+
+Only touched items are scored so. The scores are multiplied by what brings the head of the list to the height it has in
+the closed form, so that cold items, whose scores stay as they are, compete as before.
 
 Source: Bishop, "Pattern Recognition and Machine Learning", 2006, section 2.3.1. Reading what is not seen as unknown is
 what `fewshot` does as well, over leading directions instead of items.
@@ -40,7 +43,7 @@ from salon.types import BoolArray, FloatArray, IntArray
 LEAST = 1e-6
 """Variance that is assumed at least, as where everybody likes the same."""
 HEAD = 20
-"""Places of a list that are brought to the height of the closed form."""
+"""Places of a list that are brought to the height of the closed form, and among which it finds a history."""
 
 
 @dataclass(frozen=True)
@@ -190,10 +193,32 @@ class Few:
         able = (heights[0] > 0) & (heights[1] > 0)
         return np.where(able, heights[1] / np.where(able, heights[0], 1.0), 1.0)
 
+    def new(self, queries: Queries, closed: FloatArray) -> BoolArray:
+        """(n,) bool, the histories that the closed form would not have found: one like, or likes far from each other.
+
+        As diag(B) = 0, its score of an item of the history comes from the others. Found means that the geometric mean
+        of the places of all likes is among the first `HEAD`.
+
+        Args:
+            queries: Histories of touched items.
+            closed: (n, t) scores of the touched items by the closed form.
+        """
+        liked = np.flatnonzero(action_weights(queries, self.point) > 0)
+        owner, column = queries.row_of()[liked], np.searchsorted(self.warm, queries.items[liked])
+        counts = np.bincount(owner, minlength=len(queries))
+        order = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        places = np.zeros(len(queries))
+        for nth in range(int(counts.max(initial=0))):
+            one = order == nth
+            above = closed[owner[one]] > closed[owner[one], column[one]][:, None]
+            places[owner[one]] += np.log(above.sum(axis=1) + 1.0)
+        return np.asarray((counts == 1) | (places > np.log(HEAD) * counts))
+
     def replace(self, queries: Queries, scores: FloatArray) -> None:
         """Writes the answers of the short histories over (n, items) scores of the closed form."""
         rows = np.flatnonzero(self.answers(queries))
         if len(rows):
+            rows = rows[self.new(queries.take(rows), scores[np.ix_(rows, self.warm)])]
             part, places = queries.take(rows), np.ix_(rows, self.warm)
             found = self.scores(self.seen(part), self.warm)
             scores[places] = found * self.scales(part, found, scores[places])[:, None]
@@ -215,9 +240,12 @@ class Few:
         rows = np.flatnonzero(self.answers(queries) & np.isin(targets, self.warm))
         if not len(rows):
             return split
+        plain = closed(queries.take(rows))[:, self.warm]
+        new = self.new(queries.take(rows), plain)
+        rows, plain = rows[new], plain[new]
         part, values, rest = queries.take(rows), split.values.copy(), split.rest.copy()
         seen = self.seen(part)
-        scales = self.scales(part, self.scores(seen, self.warm), closed(part)[:, self.warm])
+        scales = self.scales(part, self.scores(seen, self.warm), plain)
         owner, wanted = seen.owner, targets[rows][seen.owner]
         met = np.asarray(seen.gram[seen.place, wanted], np.float64) / self.statistics.people
         added = scales[owner] * self.pulls(seen) * (met - self.mean[seen.rows] * self.mean[wanted])

@@ -1,8 +1,7 @@
 """Up to which length histories are answered by `linear_few`: the questions of the search, their histories cut short.
 
-A history that was cut is that of somebody who has just come. People whose whole history is that short are others: they
-often like what few like. So where they are more than a few of those learned from, questions about them count as well,
-and both kinds have to gain.
+A history that was cut is that of somebody who has just come. It is compared as if `linear_few` left no history to the
+closed form, which is seldom the case for those that were cut.
 """
 
 from __future__ import annotations
@@ -24,11 +23,9 @@ from salon.models.linear_statistics import Statistics, latest
 from salon.types import FloatArray, IntArray
 
 MOST_ASKED = 500
-"""Questions of a kind and length; of more a random sample is taken."""
+"""Questions per length; of more a random sample is taken."""
 GAIN = 0.02
 """What short histories must gain over the closed form, at a length and all below, as a share of its value."""
-LIGHT = 0.005
-"""The share of people with so short a history from which on they are asked about as well."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,6 @@ class Trial:
 
     Attributes:
         asked: Questions with whole histories.
-        lengths: (people,) int64, actions of those who are learned from.
         point: Settings of the closed form.
         statistics: Sums over the people that it was solved for.
         closed: Its scores of the items, from queries (n, c).
@@ -47,7 +43,6 @@ class Trial:
     """
 
     asked: Holdout
-    lengths: IntArray
     point: Point
     statistics: Statistics
     closed: Callable[[Queries], FloatArray]
@@ -56,15 +51,8 @@ class Trial:
     fewest: int
 
     def gains(self, length: int, rng: np.random.Generator) -> FloatArray | None:
-        """(noises,) what histories of a length gain, of the kind that gains less; None where too few can be asked."""
-        counts = np.diff(self.asked.queries.indptr)
-        found = self._gains(np.flatnonzero(counts >= length), length, rng)
-        if found is None or (self.lengths <= length).mean() < LIGHT:
-            return found
-        light = self._gains(np.flatnonzero((counts > 0) & (counts <= length)), length, rng)
-        return None if light is None else np.minimum(found, light)
-
-    def _gains(self, rows: IntArray, length: int, rng: np.random.Generator) -> FloatArray | None:
+        """(noises,) what histories of a length gain over the closed form; None where too few can be asked."""
+        rows = np.flatnonzero(np.diff(self.asked.queries.indptr) >= length)
         if len(rows) < self.fewest:
             return None
         if len(rows) > MOST_ASKED:

@@ -127,8 +127,7 @@ def local_search(
         budget.left = max(budget.left, 0.0) + rest_of.left
     point, best = climb(value, max(found, key=lambda pair: pair[1])[0], grid, budget)
     closed = partial(sample.scores, point=point, budget=budget)
-    lengths = np.diff(train.train.indptr)
-    point = choose_few(Trial(asked, lengths, point, local.stats, closed, sample.items, last, FEWEST), rng)
+    point = choose_few(Trial(asked, point, local.stats, closed, sample.items, last, FEWEST), rng)
     return Found(point, best, float("nan"), budget.solves)
 
 

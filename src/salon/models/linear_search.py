@@ -215,8 +215,7 @@ def _few_search(task: Task, point: Point, last: bool, rng: np.random.Generator) 
         pieces = blocks(len(part), block_size(problem.n_items))
         return np.concatenate([problem.score(scorer, part.take(rows), point, budget)[:, items] for rows in pieces])
 
-    lengths = np.diff(problem.train.indptr)
-    return choose_few(Trial(task.holdout, lengths, point, stats, closed, items, last, FEWEST), rng)
+    return choose_few(Trial(task.holdout, point, stats, closed, items, last, FEWEST), rng)
 
 
 def _twin_grid(point: Point) -> Grid:
