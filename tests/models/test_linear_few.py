@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from linear_worlds import POINT, features, fitted, one, profiled, world
+from linear_worlds import POINT, events, features, fitted, one, profiled, world
 from scipy import sparse
 
 from salon.component import load_component
@@ -26,10 +26,10 @@ LONG = Queries.from_lists([[1, 2, 3], [4, 5, 6, 7]])
 
 def expected(model, queries):
     """(n, warm) by the book: one dense system per history over the rows of all people."""
-    point, world_ = model.point, model.few
-    total, mean = world_.statistics.people, world_.mean
-    spread = world_.statistics.gram.toarray().astype(np.float64) / total - np.outer(mean, mean)
-    noise = point.few_noise * np.diag(spread)[:WARM].mean()
+    point, few = model.point, model.few
+    total, mean = few.statistics.people, few.mean
+    spread = few.statistics.gram.toarray().astype(np.float64) / total - np.outer(mean, mean)
+    noise = point.few_noise * np.diag(spread)[few.warm].mean()
     found = []
     for row in range(len(queries)):
         query = queries.take(np.array([row]))
@@ -38,11 +38,11 @@ def expected(model, queries):
         extra = noise * given / weights
         if query.profiles is not None:
             own = query.profiles.toarray()[0]
-            rows += [15 + a for a in np.flatnonzero(own)]
+            rows += [few.n_items + a for a in np.flatnonzero(own)]
             given = np.append(given, own[own != 0])
             extra = np.append(extra, np.full(int((own != 0).sum()), noise / point.profile))
         pulls = np.linalg.solve(spread[np.ix_(rows, rows)] + np.diag(extra), given - mean[rows])
-        found.append((mean + spread[:, rows] @ pulls)[:WARM])
+        found.append((mean + spread[:, rows] @ pulls)[few.warm])
     return np.array(found)
 
 
@@ -113,7 +113,44 @@ def test_cold_items_keep_their_scores_and_the_head_of_the_list_its_height():
     scores, plain = fitted(FEW).score(one(7)), fitted().score(one(7))
     np.testing.assert_array_equal(scores[:, WARM:], plain[:, WARM:])
     rest = np.arange(WARM) != 7
-    assert scores[0, :WARM][rest].sum() == pytest.approx(plain[0, :WARM][rest].sum(), rel=1e-4)
+    assert scores[0, :WARM][rest].clip(0).sum() == pytest.approx(plain[0, :WARM][rest].clip(0).sum(), rel=1e-4)
+
+
+def wide(mode="dense"):
+    """60 items on a ring, people like runs of them, the last six items are cold."""
+    data = Dataset.of(events(n_users=400, n_items=60, untouched=6), 400, 60)
+    return fitted(FEW.moved({"few": 3}), data, features(60), mode=mode)
+
+
+FAR, NEAR = Queries.from_lists([[2, 20, 40], [10, 40]]), Queries.from_lists([[2, 3, 4], [30, 31]])
+
+
+@pytest.mark.parametrize("mode", ["dense", "local"])
+def test_likes_that_the_closed_form_finds_from_each_other_are_left_to_it(mode):
+    model = wide(mode)
+    plain = model.refit_with({"few": 0})
+    np.testing.assert_allclose(model.score(NEAR), plain.score(NEAR), rtol=1e-5, atol=1e-6)
+    alike(model.score(FAR)[:, model.few.warm], expected(model, FAR))
+    warm = model.few.warm
+    for row in range(2):
+        heads = []
+        for form in (model, plain):
+            scores = form.score(FAR)[row]
+            scores[FAR.take(np.array([row])).items] = 0
+            heads.append(np.sort(scores[warm].clip(0))[-20:].sum())
+        assert heads[0] == pytest.approx(heads[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["dense", "local"])
+def test_parts_add_up_where_some_histories_are_answered_so_and_others_are_not(mode):
+    model = wide(mode)
+    queries = Queries.from_lists([[2, 3, 4], [2, 20, 40], [10, 40], [7], [57, 3]])
+    scores = model.score(queries)
+    for target in (1, 21, 31, 56):
+        found = model.contributions(queries, np.full(5, target))
+        sums = np.bincount(queries.row_of(), found.values.sum(axis=1), minlength=5) + found.rest
+        np.testing.assert_allclose(sums, scores[:, target], rtol=1e-3, atol=1e-5)
+        assert (found.rest > 0).tolist() == [False, target < 54, target < 54, target < 54, False]
 
 
 def test_an_item_is_like_others_as_before():

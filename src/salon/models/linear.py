@@ -3,7 +3,8 @@
 A history goes in and scores come out, so people it never met, and actions of a second ago, count at once; items that
 nobody has touched take what their content twins suggest; each score splits exactly into history x {clicks, each
 modality}; a person can be taken out as if the model had never seen them. The equations are in `linear_solve` (touched
-items) and `linear_twins` (the others), the sums over people in `linear_statistics`, the search in `linear_search`.
+items), `linear_twins` (the others) and `linear_few` (short histories), the sums over people in `linear_statistics`, the
+search in `linear_search`.
 
 It follows EASE (Steck, WWW 2019) with the dropout of EDLAE (Steck, NeurIPS 2020), media vectors as further rows to
 reconstruct (collective side information; L3AE, CIKM 2025, for the prior), degree exponents as in graph filters, and is
@@ -229,7 +230,8 @@ class Linear(Recommender):
             targets: (n,) int64 item rows.
 
         Returns:
-            One row per action of the queries; with `rest`, what the profile of the person adds, they sum to the score.
+            One row per action of the queries; with `rest`, what the profile of the person adds (and what people like on
+            average, where `few` answers), they sum to the score.
 
         Raises:
             DataError: A target has neither actions nor media.

@@ -176,7 +176,7 @@ class Few:
         """(n,) float64, what brings the head of (n, t) scores to the height of those of the closed form.
 
         Args:
-            queries: The histories, whose items do not count.
+            queries: The histories, whose items do not count; nor do scores below 0.
             found: Scores of the touched items.
             closed: The same by the closed form.
         """
@@ -186,7 +186,7 @@ class Few:
         inside = columns >= 0
         heights = []
         for scores in (found, closed):
-            open_ = scores.astype(np.float64)
+            open_ = np.maximum(scores, 0.0).astype(np.float64)
             open_[owner[inside], columns[inside]] = 0.0
             width = min(HEAD, open_.shape[1])
             heights.append(np.partition(open_, -width, axis=1)[:, -width:].sum(axis=1))
