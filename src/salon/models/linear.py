@@ -3,7 +3,8 @@
 A history goes in and scores come out, so people it never met, and actions of a second ago, count at once; items that
 nobody has touched take what their content twins suggest; each score splits exactly into history x {clicks, each
 modality}; a person can be taken out as if the model had never seen them. The equations are in `linear_solve` (touched
-items) and `linear_twins` (the others), the sums over people in `linear_statistics`, the search in `linear_search`.
+items), `linear_twins` (the others) and `linear_few` (short histories), the sums over people in `linear_statistics`, the
+search in `linear_search`.
 
 It follows EASE (Steck, WWW 2019) with the dropout of EDLAE (Steck, NeurIPS 2020), media vectors as further rows to
 reconstruct (collective side information; L3AE, CIKM 2025, for the prior), degree exponents as in graph filters, and is
@@ -13,7 +14,6 @@ our own in its combination.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Literal, Self
 
@@ -26,12 +26,14 @@ from salon.data import Dataset, Holdout, Queries
 from salon.encode.base import FeatureSet
 from salon.errors import DataError, SettingError, did_you_mean
 from salon.models.base import Contributions, Recommender
+from salon.models.linear_few import Few
+from salon.models.linear_holdout import with_answers
 from salon.models.linear_local import Reach, learned_local, local_twin_state, with_handed
 from salon.models.linear_local_parts import LocalLedger
 from salon.models.linear_local_score import LocalScorer
 from salon.models.linear_local_search import local_search
 from salon.models.linear_local_twins import LocalTwins, find_local_twins
-from salon.models.linear_media import Media
+from salon.models.linear_media import Media, check_named
 from salon.models.linear_parts import Ledger
 from salon.models.linear_point import Point
 from salon.models.linear_problem import Problem, scorer_of
@@ -41,8 +43,8 @@ from salon.models.linear_search import search
 from salon.models.linear_size import Form, Size, choose_form
 from salon.models.linear_solve import DOUBLE, Grams, solve
 from salon.models.linear_statistics import Statistics, collect, latest, with_empty
-from salon.models.linear_twins import Twins, find_twins
-from salon.types import FloatArray, IntArray
+from salon.models.linear_twins import Twins, find_twins, twin_state
+from salon.types import BoolArray, FloatArray, IntArray, TopK
 
 
 class LinearSettings(Settings):
@@ -84,6 +86,8 @@ class Linear(Recommender):
     point_: dict[str, Any]
     search_: dict[str, float]
     counts_: FloatArray
+    sums_: FloatArray | None = None
+    people_: float = 0.0
     gram_: sparse.csr_array
     past_: sparse.csr_array | None
     follow_: sparse.csr_array | None
@@ -109,7 +113,7 @@ class Linear(Recommender):
         queries = latest(data.queries(data.active_users()), settings.max_history)
         if not (queries.weights > 0).any():
             raise DataError("There is no positive action to learn from.", hint="Check the weights of the events.")
-        _check_named(settings.point, items)
+        check_named(settings.point, items)
         media = Media.of(items)
         n_attributes = 0 if queries.profiles is None else int(queries.profiles.shape[1])
         size = Size.of(queries, data.n_items, media, n_attributes)
@@ -125,7 +129,7 @@ class Linear(Recommender):
             point = found.point
             about = {"solves": float(found.solves), "warm_ndcg": found.warm, "cold_ndcg": found.cold}
             if settings.refit and validation is not None:
-                wider = _with_answers(queries, validation)
+                wider = with_answers(queries, validation)
                 problem = Problem(latest(wider, settings.max_history), media, data.n_items, n_attributes)
         stats = problem.statistics(point)
         reach = self._reach if local else None
@@ -140,8 +144,24 @@ class Linear(Recommender):
         return Point(**self.point_)
 
     def _score(self, queries: Queries) -> FloatArray:
+        scores = self._closed(queries)
+        if self.few is not None:
+            self.few.replace(queries, scores)
+        return scores
+
+    def _closed(self, queries: Queries) -> FloatArray:
         scores: FloatArray = self.scorer.scores(self._rows(queries))
         return scores
+
+    def similar(self, items: IntArray, k: int = 10, *, allow: BoolArray | None = None) -> TopK:
+        """The k items most like each given item, by the closed form: likeness is not drawn towards popularity."""
+        self.check_fitted()
+        return super(Linear, self if self.few is None else self._plain).similar(items, k, allow=allow)
+
+    @cached_property
+    def _plain(self) -> Self:
+        """The closed form alone."""
+        return type(self)(self.settings).restore({**self.state(), "point_": {**self.point_, "few": 0}})
 
     def _rows(self, queries: Queries) -> sparse.csr_array:
         profiles = queries.profiles
@@ -168,7 +188,7 @@ class Linear(Recommender):
 
     def restore(self, state: Mapping[str, Any]) -> Self:
         """Takes back what `state` gave."""
-        for made in ("scorer", "ledger"):
+        for made in ("scorer", "ledger", "few", "_plain"):
             self.__dict__.pop(made, None)
         return super().restore(state)
 
@@ -194,7 +214,13 @@ class Linear(Recommender):
     def _statistics(self) -> Statistics:
         point = self.point
         reach = point.order_reach if point.order else 0.0
-        return Statistics(self.gram_, self.counts_, point.user_exponent, reach, self.past_, self.follow_)
+        sums = self.gram_, self.counts_, point.user_exponent, reach, self.past_, self.follow_, self.sums_, self.people_
+        return Statistics(*sums)
+
+    @cached_property
+    def few(self) -> Few | None:
+        """What answers short histories, or None where the closed form answers all."""
+        return Few(self._statistics(), self.point, self.n_items_) if self.point.few else None
 
     def contributions(self, queries: Queries, targets: IntArray) -> Contributions:
         """The exact split of score(queries)[i, targets[i]] into history x {clicks, order, each modality}.
@@ -204,13 +230,16 @@ class Linear(Recommender):
             targets: (n,) int64 item rows.
 
         Returns:
-            One row per action of the queries; with `rest`, what the profile of the person adds, they sum to the score.
+            One row per action of the queries; with `rest`, what the profile of the person adds (and what people like on
+            average, where `few` answers), they sum to the score.
 
         Raises:
             DataError: A target has neither actions nor media.
         """
         self.check_fitted()
-        return self.ledger.contributions(queries, np.asarray(targets, np.int64))
+        targets = np.asarray(targets, np.int64)
+        found = self.ledger.contributions(queries, targets)
+        return found if self.few is None else self.few.split(found, queries, targets, self._closed)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -240,6 +269,8 @@ class Linear(Recommender):
             point.order and point.order_reach != old.order_reach
         ):
             raise SettingError("Another user_exponent or order needs the histories.", hint="Call fit with that point.")
+        if point.few and self.sums_ is None:
+            raise SettingError("The model was saved without the sums that few needs.", hint="Call fit with that point.")
         return self._with(self._statistics(), Media.restored(vars(self)), point, self.n_items_)
 
     def updated(
@@ -315,6 +346,7 @@ class Linear(Recommender):
             "n_items_": n_items,
             "rows_": np.where(self.rows_ < self.n_items_, self.rows_, self.rows_ + items.n_items),
             "counts_": np.insert(self.counts_, [self.n_items_] * items.n_items, 0.0),
+            "sums_": None if self.sums_ is None else np.insert(self.sums_, [self.n_items_] * items.n_items, 0.0),
             **dict(zip(("gram_", "past_", "follow_"), moved, strict=True)),
         }
         return type(self)(self.settings).restore(state)
@@ -322,13 +354,6 @@ class Linear(Recommender):
     def _with(self, stats: Statistics, media: Media, point: Point, n_items: int) -> Self:
         again = learned(stats, media, point, n_items, self._reach if self.is_local else None)
         return type(self)(self.settings).restore({**self.state(), **again})
-
-
-def _check_named(point: Point, items: FeatureSet) -> None:
-    """Refuses a weight for a modality that the catalogue does not have, unless it has none at all."""
-    for name in (*point.media, *point.twins):
-        if len(items) and name not in list(items):
-            raise SettingError(f"There is no modality {name!r} to weigh.", hint=did_you_mean(name, list(items)))
 
 
 def learned(stats: Statistics, media: Media, point: Point, n_items: int, reach: Reach | None = None) -> dict[str, Any]:
@@ -357,6 +382,8 @@ def learned(stats: Statistics, media: Media, point: Point, n_items: int, reach: 
         **twin_state(scorer.twins),
         "point_": point.model_dump(),
         "counts_": stats.counts,
+        "sums_": stats.sums,
+        "people_": stats.people,
         "gram_": stats.gram,
         "past_": stats.past,
         "follow_": stats.follow,
@@ -369,31 +396,3 @@ def learned(stats: Statistics, media: Media, point: Point, n_items: int, reach: 
         "units_": [solution.scales.unit, solution.scales.order_unit],
         "graphs_": sparse.csr_array(sparse.vstack(graphs, format="csr")) if graphs else None,
     }
-
-
-def twin_state(twins: Twins) -> dict[str, Any]:
-    """The twins by attribute name."""
-    return {
-        "cold_": twins.cold,
-        "twins_": twins.weights,
-        "twin_factor_": twins.factor,
-        "gain_": twins.gain,
-        "twin_units_": [twins.own, twins.norm],
-    }
-
-
-def _with_answers(queries: Queries, validation: Holdout) -> Queries:
-    """The histories with the answers of their validation questions behind them."""
-    row_of = {int(user): row for row, user in enumerate(queries.users)}
-    owner, items, weights = queries.row_of(), queries.items, queries.weights
-    answers = sparse.coo_array(validation.targets)
-    rows = np.array([row_of.get(int(validation.queries.users[q]), -1) for q in answers.row], np.int64)
-    known = rows >= 0
-    pairs = set(zip(owner.tolist(), items.tolist(), strict=True))
-    new = [k for k in np.flatnonzero(known) if (int(rows[k]), int(answers.col[k])) not in pairs]
-    owner = np.concatenate([owner, rows[new]])
-    items = np.concatenate([items, answers.col[new].astype(np.int64)])
-    weights = np.concatenate([weights, np.ones(len(new), np.float32)])
-    order = np.argsort(owner, kind="stable")
-    indptr = np.searchsorted(owner[order], np.arange(len(queries) + 1)).astype(np.int64)
-    return replace(queries, indptr=indptr, items=items[order], weights=weights[order], times=None)

@@ -138,3 +138,20 @@ def warm_task(
         if len(given):
             return Task(problem, given)
     return split_task(problem, warm_actions(problem.train, last, rng), None, rng)
+
+
+def with_answers(queries: Queries, validation: Holdout) -> Queries:
+    """The histories with the answers of their validation questions behind them."""
+    row_of = {int(user): row for row, user in enumerate(queries.users)}
+    owner, items, weights = queries.row_of(), queries.items, queries.weights
+    answers = sparse.coo_array(validation.targets)
+    rows = np.array([row_of.get(int(validation.queries.users[q]), -1) for q in answers.row], np.int64)
+    known = rows >= 0
+    pairs = set(zip(owner.tolist(), items.tolist(), strict=True))
+    new = [k for k in np.flatnonzero(known) if (int(rows[k]), int(answers.col[k])) not in pairs]
+    owner = np.concatenate([owner, rows[new]])
+    items = np.concatenate([items, answers.col[new].astype(np.int64)])
+    weights = np.concatenate([weights, np.ones(len(new), np.float32)])
+    order = np.argsort(owner, kind="stable")
+    indptr = np.searchsorted(owner[order], np.arange(len(queries) + 1)).astype(np.int64)
+    return replace(queries, indptr=indptr, items=items[order], weights=weights[order], times=None)

@@ -119,6 +119,8 @@ def learned_local(stats: Statistics, media: Media, point: Point, n_items: int, r
         **local_twin_state(twins),
         "point_": point.model_dump(),
         "counts_": stats.counts,
+        "sums_": stats.sums,
+        "people_": stats.people,
         "gram_": stats.gram,
         "past_": stats.past,
         "follow_": stats.follow,

@@ -14,8 +14,9 @@ import numpy as np
 from scipy import sparse
 
 from salon.arrays import block_size, blocks, top_k
-from salon.data import Holdout
+from salon.data import Holdout, Queries
 from salon.metrics import hit_matrix, ndcg, relevant_counts
+from salon.models.linear_few_search import Trial, choose_few
 from salon.models.linear_holdout import CUT, asked_only, targets_of, warm_actions
 from salon.models.linear_local import LocalProblem, Reach, local_problem
 from salon.models.linear_local_solve import LocalSolution
@@ -23,7 +24,7 @@ from salon.models.linear_point import CLICK_GRID, DISLIKES, MEDIA_GRID, ORDER_GR
 from salon.models.linear_problem import Budget, Problem
 from salon.models.linear_query import query_rows
 from salon.models.linear_search import FEWEST, Found, Grid, climb, remembered
-from salon.types import IntArray
+from salon.types import FloatArray, IntArray
 
 COLUMNS, RUN = 3000, 250
 """Columns of the sample, drawn in runs of items that share neighbours."""
@@ -45,8 +46,28 @@ class Sample:
 
     def value(self, point: Point, budget: Budget) -> float:
         """Mean nDCG of a point over the questions, ranked among the sample."""
-        local, asked = self.local, self.holdout
-        items = local.touched.rows[self.columns]
+        asked, items, total = self.holdout, self.items, 0.0
+        for rows in blocks(len(asked), block_size(len(items))):
+            part, targets = asked.queries.take(rows), sparse.csr_array(asked.targets[rows][:, items])
+            scores = self.scores(part, point, budget)
+            shape = (len(part), self.local.touched.n_items)
+            past = sparse.csr_array((np.ones(len(part.items), np.float32), part.items, part.indptr), shape=shape)
+            hidden = [sparse.csr_array(past[:, items])]
+            if asked.exclude is not None:
+                hidden.append(sparse.csr_array(asked.exclude[rows])[:, items])
+            for mask in hidden:
+                scores[mask.nonzero()] = -np.inf
+            total += float(ndcg(hit_matrix(top_k(scores, CUT).ids, targets), relevant_counts(targets), CUT).sum())
+        return total / max(len(asked), 1)
+
+    @property
+    def items(self) -> IntArray:
+        """(c,) item rows of the sample."""
+        return self.local.touched.rows[self.columns]
+
+    def scores(self, queries: Queries, point: Point, budget: Budget) -> FloatArray:
+        """(n, c) float32 scores of the sample."""
+        local = self.local
         key = point.model_dump(include=SOLVED)
         if self._solved is None or self._solved[0] != key:
             width = np.diff(local.near.indptr)[self.columns].astype(np.float64)
@@ -57,23 +78,10 @@ class Sample:
             self._solved = (key, solution)
         solution = self._solved[1]
         out = local.out(solution, point.popularity, point.confidence)[self.columns]
-        weights = solution.weights[:, self.columns]
-        total = 0.0
-        for rows in blocks(len(asked), block_size(len(items))):
-            part, targets = asked.queries.take(rows), sparse.csr_array(asked.targets[rows][:, items])
-            history = query_rows(part, point, local.touched.n_items, self.n_attributes)
-            budget.spend(50.0 * history.nnz * float(np.diff(local.near.indptr).mean()))
-            folded = history[:, local.touched.rows] @ sparse.diags_array(solution.scales.into)
-            scores = np.asarray((folded @ weights).toarray() * out, np.float32)
-            shape = (len(part), local.touched.n_items)
-            past = sparse.csr_array((np.ones(len(part.items), np.float32), part.items, part.indptr), shape=shape)
-            hidden = [sparse.csr_array(past[:, items])]
-            if asked.exclude is not None:
-                hidden.append(sparse.csr_array(asked.exclude[rows])[:, items])
-            for mask in hidden:
-                scores[mask.nonzero()] = -np.inf
-            total += float(ndcg(hit_matrix(top_k(scores, CUT).ids, targets), relevant_counts(targets), CUT).sum())
-        return total / max(len(asked), 1)
+        history = query_rows(queries, point, local.touched.n_items, self.n_attributes)
+        budget.spend(50.0 * history.nnz * float(np.diff(local.near.indptr).mean()))
+        folded = history[:, local.touched.rows] @ sparse.diags_array(solution.scales.into)
+        return np.asarray((folded @ solution.weights[:, self.columns]).toarray() * out, np.float32)
 
 
 SOLVED = {"item_exponent", "ridge", "dropout", "media", "profile"}
@@ -108,7 +116,8 @@ def local_search(
     asked = asked_only(asked, among, rng)
     if len(asked) < FEWEST:
         return Found(start, float("nan"), float("nan"), 0)
-    value = remembered(partial(Sample(local, asked, columns, problem.n_attributes).value, budget=budget))
+    sample = Sample(local, asked, columns, problem.n_attributes)
+    value = remembered(partial(sample.value, budget=budget))
     grid = _grid(problem, start)
     found = []
     for place, entries in enumerate(STARTS):
@@ -117,6 +126,8 @@ def local_search(
         found.append(climb(value, start.moved(moved), grid, budget, rounds=1, patience=1))
         budget.left = max(budget.left, 0.0) + rest_of.left
     point, best = climb(value, max(found, key=lambda pair: pair[1])[0], grid, budget)
+    closed = partial(sample.scores, point=point, budget=budget)
+    point = choose_few(Trial(asked, point, local.stats, closed, sample.items, last, FEWEST), rng)
     return Found(point, best, float("nan"), budget.solves)
 
 

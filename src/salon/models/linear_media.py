@@ -11,7 +11,8 @@ from scipy import sparse
 
 from salon.arrays import centred_unit_rows, keep_top_per_row, power_or_zero
 from salon.encode.base import Features, FeatureSet
-from salon.errors import DataError, FingerprintError
+from salon.errors import DataError, FingerprintError, SettingError, did_you_mean
+from salon.models.linear_point import Point
 from salon.types import BoolArray, FloatArray, IntArray
 
 GRAPH_NEIGHBOURS = 20
@@ -135,3 +136,10 @@ class Media:
             dict(zip(names, centres, strict=True)),
             {name: fingerprint for name, _, fingerprint in table},
         )
+
+
+def check_named(point: Point, items: FeatureSet) -> None:
+    """Refuses a weight for a modality that the catalogue does not have, unless it has none at all."""
+    for name in (*point.media, *point.twins):
+        if len(items) and name not in list(items):
+            raise SettingError(f"There is no modality {name!r} to weigh.", hint=did_you_mean(name, list(items)))

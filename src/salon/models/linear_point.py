@@ -42,6 +42,10 @@ class Point(Settings):
     """How strongly a disliked item of the history counts against what it would suggest."""
     profile: float = Field(0.3, ge=0)
     """Weight of a user attribute against an action."""
+    few: int = Field(0, ge=0)
+    """Histories of at most so many actions are answered as `linear_few` says; 0: none."""
+    few_noise: float = Field(1.0, gt=0)
+    """s: how much an action of such a history leaves open, in units of the mean variance of an item."""
     twins: dict[str, float] = Field(default_factory=dict)
     """beta: share of each modality in who is whose content twin."""
     twin_ridge: float = Field(4.0, gt=0)
@@ -129,3 +133,5 @@ COLD_SCALES = tuple(2.0 ** (i / 2) for i in range(-6, 17))
 DISLIKES = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0)
 PROFILES = (0.03, 0.1, 0.3, 1.0)
 """Never 0, so that a person with a profile and no history gets an answer."""
+FEW_LENGTHS = (1, 2, 3, 5, 7, 10)
+FEW_NOISES = (0.1, 0.3, 1.0, 3.0)

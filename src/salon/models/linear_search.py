@@ -15,7 +15,9 @@ from functools import partial
 import numpy as np
 from scipy import sparse
 
-from salon.data import Holdout
+from salon.arrays import block_size, blocks
+from salon.data import Holdout, Queries
+from salon.models.linear_few_search import Trial, choose_few
 from salon.models.linear_holdout import (
     WARM_SHARE,
     Task,
@@ -39,7 +41,7 @@ from salon.models.linear_point import (
     Point,
 )
 from salon.models.linear_problem import Budget, Problem
-from salon.types import BoolArray
+from salon.types import BoolArray, FloatArray
 
 GAIN = 5e-4
 """A move must gain this share of the value, so that ties go to what is simpler or was there before."""
@@ -164,6 +166,8 @@ def search(
         best = int(np.argmax(rival.values(point, scales, budget)))  # of equal ones the most generous to cold items
         point = point.moved({"cold_scale": scales[best]})
         solves += budget.solves
+    if len(warm.holdout) >= FEWEST:
+        point = _few_search(warm, point, last, rng)
     return Found(point, warm_value, cold_value, solves)
 
 
@@ -199,6 +203,19 @@ def _warm_search(task: Task, start: Point, budget: Budget) -> tuple[Point, float
         found.append(climb(value, start.moved(entries), grid, budget, rounds=1, patience=1))
         budget.left = max(budget.left, 0.0) + rest.left
     return climb(value, max(found, key=lambda pair: pair[1])[0], grid, budget)
+
+
+def _few_search(task: Task, point: Point, last: bool, rng: np.random.Generator) -> Point:
+    """Up to which length histories are answered by `linear_few`; its cost is bounded, so the budget is not asked."""
+    problem, budget = task.problem, Budget(0.0)
+    stats, scorer = problem.statistics(point), problem.scorer(point, budget)
+    items = np.flatnonzero(stats.counts[: problem.n_items] > 0)
+
+    def closed(part: Queries) -> FloatArray:
+        pieces = blocks(len(part), block_size(problem.n_items))
+        return np.concatenate([problem.score(scorer, part.take(rows), point, budget)[:, items] for rows in pieces])
+
+    return choose_few(Trial(task.holdout, point, stats, closed, items, last, FEWEST), rng)
 
 
 def _twin_grid(point: Point) -> Grid:

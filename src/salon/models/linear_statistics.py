@@ -4,6 +4,7 @@ A user with the row x >= 0 of liked items (and attributes) and n = |x|^2 over th
 
     gram   += x x^T / n^(2a)
     counts += [x > 0]
+    sums   += x / n^(2a)                                  people += 1 / n^(2a)
 
 and, where the order of actions means something, with r = exp(-1 / reach) and past_t = sum_{s<t} r^(t-1-s) x_s,
 
@@ -15,6 +16,7 @@ Both have closed forms per pair of actions, so one user's term costs the square 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -36,6 +38,8 @@ class Statistics:
         reach: How far back the decayed past goes; 0 when order is not counted.
         past: (J, J) sparse float32, or None.
         follow: (J, J) sparse float32, or None; row before, column after.
+        sums: (J,) float64, or None where they were not kept.
+        people: The weights of all users together.
     """
 
     gram: sparse.csr_array
@@ -44,6 +48,8 @@ class Statistics:
     reach: float = 0.0
     past: sparse.csr_array | None = None
     follow: sparse.csr_array | None = None
+    sums: FloatArray | None = None
+    people: float = 0.0
 
     def plus(self, other: Statistics, sign: float = 1.0) -> Statistics:
         """The statistics with those of other users added (or, with sign -1, taken out)."""
@@ -56,12 +62,14 @@ class Statistics:
                 hint="Only a history that was learned can be taken out.",
             )
         emptied = ((counts == 0) & (self.counts > 0)).any()
-        parts = {}
+        parts: dict[str, Any] = {}
         for name in ("gram", "past", "follow"):
             if getattr(self, name) is not None:
                 total = sparse.csr_array(getattr(self, name) + sign * getattr(other, name))
                 parts[name] = _pruned(total, counts) if emptied else total
-        return replace(self, counts=counts, **parts)
+        if self.sums is not None and other.sums is not None:
+            parts["sums"] = np.where(counts > 0, self.sums + sign * other.sums, 0.0)
+        return replace(self, counts=counts, people=self.people + sign * other.people, **parts)
 
     def minus(self, other: Statistics) -> Statistics:
         """The statistics without those of other users."""
@@ -120,7 +128,7 @@ def collect(
     factors = power_or_zero(square, -2.0 * exponent)
     gram = _gram(rows, factors)
     counts = np.bincount(rows.indices[rows.data > 0], minlength=rows.shape[1]).astype(np.float64)
-    found = Statistics(gram, counts, exponent)
+    found = Statistics(gram, counts, exponent, sums=rows.T @ factors, people=float(factors.sum()))
     if not reach:
         return found
     past, follow = _ordered(queries, factors, reach, rows.shape[1])

@@ -12,6 +12,7 @@ modalities, so cold scores split by modality like warm ones.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -109,3 +110,14 @@ def no_twins(warm: IntArray, own: float = 0.0) -> Twins:
     """Twins of a catalogue without cold items."""
     nothing = np.zeros((len(warm), 0), np.float32)
     return Twins(warm, np.zeros(0, np.int64), nothing, nothing[:0], np.zeros(0, np.float32), own)
+
+
+def twin_state(twins: Twins) -> dict[str, Any]:
+    """The twins by attribute name."""
+    return {
+        "cold_": twins.cold,
+        "twins_": twins.weights,
+        "twin_factor_": twins.factor,
+        "gain_": twins.gain,
+        "twin_units_": [twins.own, twins.norm],
+    }
