@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from salon.models.linear_local_score import LocalScorer
-from salon.models.linear_parts import Ledger
+from salon.models.linear_parts import Ledger, places_in
 from salon.types import FloatArray, IntArray
 
 
@@ -35,24 +35,28 @@ class LocalLedger(Ledger):
         found: FloatArray = sparse.csc_array(self.scorer.handed_by_column[:, there]) @ by_modality[there]
         return found
 
-    def column(self, j: int) -> FloatArray:
-        """(n, p) float64: B_ij of all rows i of the solve, split by source; 0 off the neighbourhood."""
+    def column_at(self, j: int, wanted: IntArray) -> FloatArray:
+        """(m, p) float64: B_ij of some rows i of the solve, split by source; 0 off the neighbourhood."""
         near, values = self._stored(j)
+        asked = near[np.isin(near, wanted)]
+        row, found = places_in(asked, wanted), np.zeros((len(wanted), len(self.names)))
+        if not len(asked):
+            return found
         places, rest = np.append(near, j), np.append(-values, 1.0)  # e_j - B_j
-        split = [self._among(self.statistics.gram, near, places, rest)]
+        split = [self._among(self.statistics.gram, asked, places, rest)]
         if self.order_unit:
             assert self.statistics.past is not None
             assert self.statistics.follow is not None
-            gained = self._among(self.statistics.follow, near, places[-1:], rest[-1:])
-            gained -= self._among(self.statistics.past, near, near, values)
+            gained = self._among(self.statistics.follow, asked, places[-1:], rest[-1:])
+            gained -= self._among(self.statistics.past, asked, near, values)
             split.append(self.order_unit * gained)
-        split += [self._modality(name, near, places, rest) for name in self.media.names]
-        found = np.zeros((len(self.scorer.rows), len(split)))
-        found[near] = np.stack(split, axis=1) / (self.ridge[near] + self.point.prior * self.unit)[:, None]
+        split += [self._modality(name, asked, places, rest) for name in self.media.names]
+        stacked = np.stack(split, axis=1) / (self.ridge[asked] + self.point.prior * self.unit)[:, None]
+        found[row >= 0] = stacked[row[row >= 0]]
         return found
 
     def _among(self, matrix: sparse.csr_array, near: IntArray, places: IntArray, vector: FloatArray) -> FloatArray:
-        """D^-b (matrix) D^-b vector on the rows `near`; the vector stands at `places`."""
+        """D^-b (matrix) D^-b vector on some rows; the vector stands at `places`."""
         into, rows = self.scorer.into.astype(np.float64), self.scorer.rows
         wide = np.zeros(matrix.shape[0])
         wide[rows[places]] = into[places] * vector

@@ -104,34 +104,39 @@ class Ledger:
                 part += self.point.prior * self.unit * share * column
         return part
 
-    def table(self, target: int, history: IntArray) -> FloatArray:
-        """(items + attributes, p) float64: what one unit of each row of a history adds to the score of a target.
+    def column_at(self, j: int, places: IntArray) -> FloatArray:
+        """(m, p) float64: rows of `column`."""
+        return self.column(j)[places]
+
+    def units(self, target: int, rows: IntArray) -> FloatArray:
+        """(m, p) float64: what one unit of each row adds to the score of a target, split by source.
 
         Args:
             target: Item row.
-            history: Item rows that occur in histories; other cold items keep a row of 0.
+            rows: (m,) rows of items and, numbered from the number of items on, attributes.
 
         Raises:
             DataError: The target has neither actions nor media.
         """
         scorer, twins = self.scorer, self.scorer.twins
-        among_cold = np.flatnonzero(np.isin(twins.cold, history))
-        found = np.zeros((len(self.statistics.counts), len(self.names)))
-        if target in twins.cold:
-            j = int(np.searchsorted(twins.cold, target))
-            direct = self._passed(j)  # (n, p)
-            found[scorer.rows] = direct
-            among_cold = among_cold[among_cold != j]  # an item is not its own twin
-            found[twins.cold[among_cold]] = twins.weights[:, among_cold].T @ direct[: scorer.warm_count]
-        elif target in scorer.rows[: scorer.warm_count]:
-            j = int(np.searchsorted(scorer.rows, target))
-            scale = scorer.into * float(scorer.out[j])
-            found[scorer.rows] = self.column(j) * scale[:, None]
-            total = (self._weights(j) * scale)[: scorer.warm_count]
-            for place in among_cold:
-                found[twins.cold[place], -len(self.media.names) :] = total @ self._twin_parts(int(place))
-        else:
+        place, cold = places_in(scorer.rows, rows), places_in(twins.cold, rows)
+        inside, found = place >= 0, np.zeros((len(rows), len(self.names)))
+        (j,) = places_in(twins.cold, np.array([target]))
+        if j >= 0:
+            direct = self._passed(int(j))  # (n, p)
+            found[inside] = direct[place[inside]]
+            others = (cold >= 0) & (cold != j)  # an item is not its own twin
+            found[others] = twins.weights[:, cold[others]].T @ direct[: scorer.warm_count]
+            return found
+        (j,) = places_in(scorer.rows[: scorer.warm_count], np.array([target]))
+        if j < 0:
             raise DataError(f"Item row {target} cannot be scored.", hint="It has neither actions nor media.")
+        scale = scorer.into * float(scorer.out[j])
+        found[inside] = self.column_at(int(j), place[inside]) * scale[place[inside], None]
+        if (cold >= 0).any():
+            total = (self._weights(int(j)) * scale)[: scorer.warm_count]
+            for row in np.flatnonzero(cold >= 0):
+                found[row, -len(self.media.names) :] = total @ self._twin_parts(int(cold[row]))
         return found
 
     def _passed(self, j: int) -> FloatArray:
@@ -153,16 +158,24 @@ class Ledger:
 
     def contributions(self, queries: Queries, targets: IntArray) -> Contributions:
         """The splits of score(queries)[i, targets[i]]; `rest` is what the profile adds."""
-        n_items = self.scorer.n_items
         weights = action_weights(queries, self.point)
         values = np.zeros((len(queries.items), len(self.names)), np.float32)
         rest = np.zeros(len(queries), np.float32)
-        wanted = targets[queries.row_of()]
+        wanted, profiles = targets[queries.row_of()], queries.profiles
+        attributes = np.arange(self.scorer.n_items, len(self.statistics.counts) if profiles is not None else 0)
         for target in np.unique(targets):
-            table = self.table(int(target), queries.items)
             actions = np.flatnonzero(wanted == target)
-            values[actions] = table[queries.items[actions]] * weights[actions, None]
-            if queries.profiles is not None and len(table) > n_items:
+            units = self.units(int(target), np.concatenate([queries.items[actions], attributes]))
+            values[actions] = units[: len(actions)] * weights[actions, None]
+            if profiles is not None and len(attributes):
                 asked = np.flatnonzero(targets == target)
-                rest[asked] = queries.profiles[asked] @ table[n_items:].sum(axis=1)
+                rest[asked] = profiles[asked] @ units[len(actions) :].sum(axis=1)
         return Contributions(values, self.names, rest)
+
+
+def places_in(known: IntArray, rows: IntArray) -> IntArray:
+    """(m,) int64 place of each row among sorted ones, -1 where it is missing."""
+    if not len(known):
+        return np.full(len(rows), -1, np.int64)
+    place = np.minimum(np.searchsorted(known, rows), len(known) - 1)
+    return np.where(known[place] == rows, place, -1)
