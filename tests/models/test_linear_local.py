@@ -194,7 +194,7 @@ def test_the_form_follows_size_and_budget():
         }
         return choose_form(size, mode, **{**given, **more})
 
-    assert [chosen(n) for n in (3000, 7900, 8000, 1_000_000)] == ["dense", "dense", "local", "local"]
+    assert [chosen(n) for n in (3000, 9900, 10_100, 1_000_000)] == ["dense", "dense", "local", "local"]
     assert [chosen(n, search=False, memory_gb=32.0) for n in (8000, 20_000, 20_001)] == ["dense", "dense", "local"]
     assert chosen(12_000, memory_gb=4.0) == "local"
     assert chosen(100, mode="local") == "local"

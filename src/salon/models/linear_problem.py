@@ -17,6 +17,14 @@ from salon.types import FloatArray, IntArray
 FLOPS = 2e10
 """Floating-point operations per second of the core that budgets are counted in; a constant, so that equal input gives
 equal output however busy the machine is."""
+SOLVE = 1.2
+"""Operations of a dense solve over n rows, in n^3; with order or prior, `SOLVE_MORE`."""
+SOLVE_MORE = 3.0
+
+
+def solve_seconds(rows: int) -> float:
+    """One dense solve on the reference core."""
+    return float(SOLVE * rows**3 / FLOPS)
 
 
 class Budget:
@@ -74,7 +82,7 @@ class Problem:
         key = point.model_dump(include=SOLVED)
         if use not in self._solved or self._solved[use][0] != key:
             grams = self.grams(point)
-            budget.spend(len(grams.rows) ** 3 * (3.0 if point.order or point.prior else 1.2))
+            budget.spend(len(grams.rows) ** 3 * (SOLVE_MORE if point.order or point.prior else SOLVE))
             budget.solves += 1
             self._solved[use] = (key, solve(self.statistics(point), grams, point))
         return self._solved[use][1]

@@ -18,6 +18,7 @@ from scipy import sparse
 from salon.arrays import block_size, blocks
 from salon.data import Holdout, Queries
 from salon.models.linear_few_search import Trial, choose_few
+from salon.models.linear_head import PART, carried, head_of, head_size
 from salon.models.linear_holdout import (
     WARM_SHARE,
     Task,
@@ -157,7 +158,7 @@ def search(
     point, warm_value, cold_value, solves = start, float("nan"), float("nan"), 0
     if len(warm.holdout) >= FEWEST:
         spent = budget.share(_warm_part(problem, touched) if cold else 1.0)
-        point, warm_value = _warm_search(warm, start, spent)
+        point, warm_value = _warm_search(warm, start, spent, rng)
         solves += spent.solves
     if cold and min(len(task.holdout) for task in cold) >= FEWEST:
         point, cold_value = climb(remembered(_mean_value(cold, budget)), point, _twin_grid(point), budget)
@@ -181,7 +182,23 @@ def _mean_value(tasks: list[Task], budget: Budget) -> Callable[[Point], float]:
     return lambda point: float(np.mean([task.value(point, budget) for task in tasks]))
 
 
-def _warm_search(task: Task, start: Point, budget: Budget) -> tuple[Point, float]:
+def _warm_search(task: Task, start: Point, budget: Budget, rng: np.random.Generator) -> tuple[Point, float]:
+    """The settings for touched items: found on all of them, or on the head and then moved along the ridge on all."""
+    train = task.problem.train
+    touched = len(np.unique(train.items[train.weights > 0]))
+    size = head_size(touched, budget.left)
+    head = head_of(task, size, rng) if size < touched else task
+    if head is task or len(head.holdout) < FEWEST:
+        return _from_starts(task, start, budget)
+    spent = budget.share(PART)
+    point, _ = _from_starts(head, start, spent)
+    budget.left, budget.solves = budget.left + spent.left, budget.solves + spent.solves
+    value = remembered(partial(task.value, budget=budget))
+    point = carried(point, head.problem, task.problem)
+    return climb(value, point, {"ridge": CLICK_GRID["ridge"]}, budget, rounds=1, patience=1)
+
+
+def _from_starts(task: Task, start: Point, budget: Budget) -> tuple[Point, float]:
     """One hasty round from each of the built-in starts, then the better one to its top."""
     train = task.problem.train
     grid: dict[str, Sequence[float]] = {}

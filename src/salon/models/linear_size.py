@@ -11,12 +11,12 @@ from salon.data import Queries
 from salon.errors import ResourceError
 from salon.models.linear_holdout import MANY
 from salon.models.linear_media import Media
-from salon.models.linear_problem import FLOPS
+from salon.models.linear_problem import solve_seconds
 from salon.models.linear_solve import DOUBLE, KEPT
 
 Form = Literal["auto", "dense", "local"]
-STARTS = 2
-"""Solves that must fit the budget of a search, or else the dense form is too slow to be tuned."""
+SOLVES = 1
+"""Dense solves that must fit the budget of a search; the others are made on fewer items."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Size:
     @property
     def solve_seconds(self) -> float:
         """One dense solve on the reference core."""
-        return float(1.2 * self.touched**3 / FLOPS)
+        return solve_seconds(self.touched)
 
     def dense_gigabytes(self, *, search: bool) -> float:
         """What the dense form needs."""
@@ -89,7 +89,7 @@ def choose_form(
             hint="Set mode to 'auto' or 'local', leave out rare items, raise max_items and memory_gb, "
             "or set search to false.",
         )
-    if mode == "dense" or (mode == "auto" and fits and (not search or STARTS * size.solve_seconds <= seconds)):
+    if mode == "dense" or (mode == "auto" and fits and (not search or SOLVES * size.solve_seconds <= seconds)):
         return "dense"
     if mode == "auto" and fits and local > memory_gb:
         return "dense"
