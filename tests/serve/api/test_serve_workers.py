@@ -124,9 +124,14 @@ def test_workers_carry_the_context_of_the_caller_and_count_what_runs() -> None:
         workers = Workers(2, 2)
         name.set("mine")
         assert await workers.run(name.get) == "mine"
-        opened = threading.Event()
-        waiting = asyncio.create_task(workers.run(opened.wait, 20))
-        await until(lambda: workers.pending == 1)
+        begun, opened = threading.Event(), threading.Event()
+
+        def work() -> None:
+            begun.set()
+            opened.wait(20)
+
+        waiting = asyncio.create_task(workers.run(work))
+        await until(begun.is_set)
         waiting.cancel()
         await asyncio.sleep(0.01)
         assert workers.pending == 1, "the thread is busy still, whether or not somebody waits for it"
