@@ -12,7 +12,7 @@ from salon.data import Dataset, Events, Holdout, Queries
 from salon.encode.base import Features, FeatureSet
 from salon.errors import SettingError
 from salon.models.linear import Linear, LinearSettings
-from salon.models.linear_few import Few
+from salon.models.linear_few import Few, distinct
 from salon.models.linear_few_search import Trial, choose_few
 from salon.models.linear_point import Point
 from salon.models.linear_query import action_weights
@@ -276,3 +276,10 @@ def test_a_fit_helps_people_of_one_action_and_leaves_others_alone(mode):
     assert hits(model) > hits(plain)
     whole = Queries.from_lists([p.tolist() for p in new])
     np.testing.assert_allclose(model.score(whole), plain.score(whole), rtol=1e-4, atol=1e-5)
+
+
+def test_distinct_questions_are_told_by_history_and_order():
+    first, of = distinct(Queries.from_lists([[1, 2], [2, 1], [1, 2], [1]], [[1, 1], [1, 1], [1, 1], [2]]))
+    assert (first.tolist(), of.tolist()) == ([0, 1, 3], [0, 1, 0, 2])
+    first, of = distinct(Queries.from_lists([[1], [1]], [[1], [-1]]))
+    assert (first.tolist(), of.tolist()) == ([0, 1], [0, 1])

@@ -240,12 +240,14 @@ class Few:
         rows = np.flatnonzero(self.answers(queries) & np.isin(targets, self.warm))
         if not len(rows):
             return split
-        plain = closed(queries.take(rows))[:, self.warm]
-        new = self.new(queries.take(rows), plain)
-        rows, plain = rows[new], plain[new]
+        first, of = distinct(queries.take(rows))
+        heads = queries.take(rows[first])  # one history is often asked about many targets
+        plain = closed(heads)[:, self.warm]
+        scales = self.scales(heads, self.scores(self.seen(heads), self.warm), plain)[of]
+        new = self.new(heads, plain)[of]
+        rows, scales = rows[new], scales[new]
         part, values, rest = queries.take(rows), split.values.copy(), split.rest.copy()
         seen = self.seen(part)
-        scales = self.scales(part, self.scores(seen, self.warm), plain)
         owner, wanted = seen.owner, targets[rows][seen.owner]
         met = np.asarray(seen.gram[seen.place, wanted], np.float64) / self.statistics.people
         added = scales[owner] * self.pulls(seen) * (met - self.mean[seen.rows] * self.mean[wanted])
@@ -255,3 +257,21 @@ class Few:
         values[(seen.actions + starts[owner])[mine], 0] = added[mine]
         rest[rows] = scales * self.mean[targets[rows]] + np.bincount(owner[~mine], added[~mine], minlength=len(part))
         return Contributions(values, split.parts, rest)
+
+
+def distinct(queries: Queries) -> tuple[IntArray, IntArray]:
+    """(u,) the first row of each distinct question, by history and profile, and (n,) which of them each row is."""
+    known: dict[tuple[bytes, ...], int] = {}
+    first: list[int] = []
+    of = np.zeros(len(queries), np.int64)
+    for row in range(len(queries)):
+        actions = slice(queries.indptr[row], queries.indptr[row + 1])
+        key: tuple[bytes, ...] = (queries.items[actions].tobytes(), queries.weights[actions].tobytes())
+        if queries.profiles is not None:
+            profile = sparse.csr_array(queries.profiles[[row]])
+            key += (profile.indices.tobytes(), profile.data.tobytes())
+        if key not in known:
+            known[key] = len(first)
+            first.append(row)
+        of[row] = known[key]
+    return np.array(first, np.int64), of
