@@ -80,6 +80,10 @@ class DeepRecommender(VectorRecommender):
         """(items,) bool, the items that the network can place."""
         return material.touched
 
+    def _finished(self, items: FloatArray, material: Material) -> FloatArray:
+        """(items, d) the vectors that are kept of those the network gives."""
+        return items
+
     def _floats(self, rows: sparse.csr_array, media: Mapping[str, Media]) -> float:
         """Estimated numbers in memory at the peak of a step: tables, moments, layers, graphs, features, batch."""
         dim, s = self.settings.dim, self.settings
@@ -125,7 +129,7 @@ class DeepRecommender(VectorRecommender):
         def answers() -> Answers:
             with torch.no_grad():
                 users, items = network.vectors()
-            return Answers.of(material.rows, to_numpy(users), to_numpy(items), placed)
+            return Answers.of(material.rows, to_numpy(users), self._finished(to_numpy(items), material), placed)
 
         score = None if question is None else lambda: question.score(answers())
         batches = Pairs(material.rows, settings, network)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -39,6 +39,7 @@ class Material:
     touched: BoolArray
     media: Mapping[str, Media]
     start: Start | None = None
+    _graphs: dict[int, list[sparse.csr_array]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def n_users(self) -> int:
@@ -55,8 +56,10 @@ class Material:
         return Graph(normalised_links(self.rows))
 
     def graphs(self, k: int) -> list[sparse.csr_array]:
-        """(items, items) sparse per modality: each row averages the k nearest touched items."""
-        return [media_graph(one.raw, one.present, self.touched, k) for one in self.media.values()]
+        """(items, items) sparse per modality: each row averages the k nearest touched items; found once."""
+        if k not in self._graphs:
+            self._graphs[k] = [media_graph(one.raw, one.present, self.touched, k) for one in self.media.values()]
+        return self._graphs[k]
 
 
 class PairNetwork(nn.Module, ABC):

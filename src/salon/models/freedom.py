@@ -11,8 +11,8 @@ from scipy import sparse
 from torch import Tensor
 
 from salon.models.base import Grid
-from salon.models.deep import DeepRecommender, MediaSettings
 from salon.models.deep_graph import Graph, layers, mean_of_layers, normalised_links, weighted_graph
+from salon.models.deep_items import ItemGraphRecommender, ItemGraphSettings
 from salon.models.deep_network import (
     Material,
     MediaNetwork,
@@ -23,21 +23,9 @@ from salon.models.deep_network import (
     squared,
     table,
 )
-from salon.types import BoolArray
 
 SENSED = ("image", "video", "audio", "series")
 """Modalities that are seen, heard or measured; all others are words or attributes."""
-
-
-class ItemGraphSettings(MediaSettings):
-    """Settings of models with a graph of items by their media."""
-
-    k: int = Field(10, ge=1)
-    """Nearest items of each item."""
-    layers: int = Field(2, ge=0, le=8)
-    """Steps over the graph of likes."""
-    item_layers: int = Field(1, ge=0, le=8)
-    """Steps over the graph of items."""
 
 
 class FreedomSettings(ItemGraphSettings):
@@ -52,7 +40,7 @@ class FreedomSettings(ItemGraphSettings):
     """Weight of the losses on the features alone, lambda."""
 
 
-class Freedom(DeepRecommender):
+class Freedom(ItemGraphRecommender):
     """Freezing and denoising graph structures (Zhou and Shen, ACM MM 2023).
 
         S = w S_image + (1 - w) S_text, k nearest items by cosine, built once;  h = S^l E_item
@@ -62,11 +50,9 @@ class Freedom(DeepRecommender):
     Every epoch the graph keeps a share 1 - drop of the likes, drawn without replacement with chances proportional to
     1 / sqrt(deg_u deg_i), by exponential keys. The paper weighs pictures and text; here all that is seen and heard has
     the weight of pictures. An item without a modality is placed by those it has. An item that nobody liked has no
-    vector of its own and is never a neighbour that others learn from: it stands where its neighbours do.
+    vector of its own, is never a neighbour that others learn from, and is put beside its neighbours (`deep_items`).
     """
 
-    needs_features = True
-    handles_cold_items = True
     views = 0.2
     settings: FreedomSettings
     grid: ClassVar[Grid] = {"drop": (0.8, 0.9), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
@@ -74,13 +60,8 @@ class Freedom(DeepRecommender):
     def _network(self, material: Material) -> PairNetwork:
         return FreedomNetwork(material, self.settings)
 
-    def _placed(self, material: Material) -> BoolArray:
-        return reachable(material, self.settings.k)
-
-
-def reachable(material: Material, k: int) -> BoolArray:
-    """(items,) bool, the items that somebody liked or that have a neighbour which somebody liked."""
-    return material.touched | np.logical_or.reduce([np.diff(graph.indptr) > 0 for graph in material.graphs(k)])
+    def _weights(self, names: list[str]) -> list[float]:
+        return modality_weights(names, self.settings.image_weight)
 
 
 def modality_weights(names: list[str], image: float) -> list[float]:

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from salon.arrays import nearest_rows, unit_rows
 from salon.models.base import Grid
-from salon.models.deep import DeepRecommender
 from salon.models.deep_graph import Graph, layers, mean_of_layers
+from salon.models.deep_items import ItemGraphRecommender, ItemGraphSettings
 from salon.models.deep_media import Media
 from salon.models.deep_network import (
     Material,
@@ -27,7 +27,6 @@ from salon.models.deep_network import (
     squared,
     table,
 )
-from salon.models.freedom import ItemGraphSettings, reachable
 from salon.training.network import to_numpy
 from salon.types import BoolArray, IntArray
 
@@ -39,7 +38,7 @@ class LatticeSettings(ItemGraphSettings):
     """Weight of the graph of the features as given beside the learned one, lambda."""
 
 
-class Lattice(DeepRecommender):
+class Lattice(ItemGraphRecommender):
     """Latent structure mining (Zhang et al., ACM MM 2021), with sparse learned graphs.
 
         S_m = keep * kNN(f_m) + (1 - keep) * kNN(W_m f_m + b_m),  S = sum_m softmax(a)_m S_m
@@ -49,20 +48,15 @@ class Lattice(DeepRecommender):
     features, by cosine in the learned one. As in the authors' code the neighbours are searched once per epoch, and W_m
     and a get their gradient from the first batch of an epoch. The search goes by blocks and keeps k numbers per item,
     so no dense items x items matrix is ever held; its time still grows with the square of the items. Items that
-    nobody liked are never neighbours; they stand where their neighbours do.
+    nobody liked are never neighbours; they are put beside theirs (`deep_items`).
     """
 
-    needs_features = True
-    handles_cold_items = True
     views = 0.5
     settings: LatticeSettings
     grid: ClassVar[Grid] = {"keep": (0.7, 0.9), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
 
     def _network(self, material: Material) -> PairNetwork:
         return LatticeNetwork(material, self.settings)
-
-    def _placed(self, material: Material) -> BoolArray:
-        return reachable(material, self.settings.k)
 
     def _floats(self, rows: sparse.csr_array, media: Mapping[str, Media]) -> float:
         """With the vectors of all neighbours, gathered for the gradient of the learned graph."""

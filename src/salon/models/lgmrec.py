@@ -10,9 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from salon.models.base import Grid
-from salon.models.deep import DeepRecommender, MediaSettings
 from salon.models.deep_graph import Graph, layers, mean_links, mean_of_layers
-from salon.models.deep_media import having_any
+from salon.models.deep_items import ItemGraphRecommender, NeighbourSettings
 from salon.models.deep_network import (
     Material,
     MediaNetwork,
@@ -24,10 +23,9 @@ from salon.models.deep_network import (
     squared,
     table,
 )
-from salon.types import BoolArray
 
 
-class LGMRecSettings(MediaSettings):
+class LGMRecSettings(NeighbourSettings):
     """Settings of `LGMRec`."""
 
     layers: int = Field(2, ge=0, le=8)
@@ -50,7 +48,7 @@ class LGMRecSettings(MediaSettings):
     """Most users, and most items, of a batch that are contrasted with each other."""
 
 
-class LGMRec(DeepRecommender):
+class LGMRec(ItemGraphRecommender):
     """Local and global graph learning (Guo et al., AAAI 2024).
 
         local: c = LightGCN(E);  v_m = A^l [mean of W_m f_i over the likes ; W_m f_i];  c + sum_m v_m / |v_m|
@@ -60,21 +58,16 @@ class LGMRec(DeepRecommender):
         loss = BPR + contrast_weight * InfoNCE between the global vectors of the modalities + reg |E|^2 / 2
 
     The noise and the dropout of links are there in training only. An item without a modality has no v_m and no
-    hyperedge of it; an item nobody liked is placed by its features. The contrast is taken over all pairs of modalities
-    (the paper has two) and over at most `contrast_rows` rows of a batch.
+    hyperedge of it; an item nobody liked is put beside its k nearest (`deep_items`). The contrast is taken
+    over all pairs of modalities (the paper has two) and over at most `contrast_rows` rows of a batch.
     """
 
-    needs_features = True
-    handles_cold_items = True
     views = 0.5
     settings: LGMRecSettings
     grid: ClassVar[Grid] = {"hyperedges": (4, 32), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
 
     def _network(self, material: Material) -> PairNetwork:
         return LGMRecNetwork(material, self.settings)
-
-    def _placed(self, material: Material) -> BoolArray:
-        return material.touched | having_any(material.media, material.n_items)
 
 
 class LGMRecNetwork(MediaNetwork):

@@ -11,8 +11,8 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from salon.models.base import Grid
-from salon.models.deep import DeepRecommender
 from salon.models.deep_graph import Graph, layers, mean_of_layers
+from salon.models.deep_items import ItemGraphRecommender, ItemGraphSettings
 from salon.models.deep_network import (
     Material,
     MediaNetwork,
@@ -25,8 +25,6 @@ from salon.models.deep_network import (
     squared,
     table,
 )
-from salon.models.freedom import ItemGraphSettings, reachable
-from salon.types import BoolArray
 
 
 class MGCNSettings(ItemGraphSettings):
@@ -40,7 +38,7 @@ class MGCNSettings(ItemGraphSettings):
     """Most users, and most items, of a batch that are contrasted with each other."""
 
 
-class MGCN(DeepRecommender):
+class MGCN(ItemGraphRecommender):
     """Multi-view graph convolution (Yu et al., ACM MM 2023).
 
         c = LightGCN(E)                                     collaborative view
@@ -51,20 +49,16 @@ class MGCN(DeepRecommender):
         vector = c + side,  loss = BPR + contrast_weight [InfoNCE(side, c) of items and of users] + reg |vector|^2 / 2
 
     A modality that an item lacks (for a person: that no liked item has) takes no part in z and in the mean. Items
-    nobody liked have no c and are placed by `side`. The contrast is taken over at most `contrast_rows` rows.
+    nobody liked have no c and are put beside their neighbours (`deep_items`). The contrast is taken over at
+    most `contrast_rows` rows.
     """
 
-    needs_features = True
-    handles_cold_items = True
     views = 0.6
     settings: MGCNSettings
     grid: ClassVar[Grid] = {"contrast_weight": (1e-2, 1e-1), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
 
     def _network(self, material: Material) -> PairNetwork:
         return MGCNNetwork(material, self.settings)
-
-    def _placed(self, material: Material) -> BoolArray:
-        return reachable(material, self.settings.k)
 
 
 class ViewNetwork(MediaNetwork):

@@ -9,9 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from salon.models.base import Grid
-from salon.models.deep import DeepRecommender
 from salon.models.deep_graph import Graph, layers
-from salon.models.deep_media import having_any
+from salon.models.deep_items import ItemGraphRecommender, ItemGraphSettings
 from salon.models.deep_network import (
     Material,
     MediaNetwork,
@@ -22,8 +21,6 @@ from salon.models.deep_network import (
     squared,
     table,
 )
-from salon.models.freedom import ItemGraphSettings
-from salon.types import BoolArray
 
 
 class MultimodalGNNSettings(ItemGraphSettings):
@@ -33,7 +30,7 @@ class MultimodalGNNSettings(ItemGraphSettings):
     """How much an item takes from its media in a step, beside what it takes from its users."""
 
 
-class MultimodalGNN(DeepRecommender):
+class MultimodalGNN(ItemGraphRecommender):
     """Message passing between users, items and modality nodes; our own arrangement of known parts.
 
     Every item has one node per modality it has, x_m = W_m f_m at the start. In each step, with A the normalised likes,
@@ -46,20 +43,15 @@ class MultimodalGNN(DeepRecommender):
 
     Source of the parts: a graph per modality joined at the items as in MMGCN (Wei et al., ACM MM 2019), propagation
     without non-linearity as in LightGCN, item graphs as in LATTICE. An item nobody liked has no free vector and is
-    reached through its modality nodes.
+    put beside its neighbours (`deep_items`).
     """
 
-    needs_features = True
-    handles_cold_items = True
     views = 0.6
     settings: MultimodalGNNSettings
     grid: ClassVar[Grid] = {"exchange": (0.5, 1.0), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
 
     def _network(self, material: Material) -> PairNetwork:
         return MultimodalGNNNetwork(material, self.settings)
-
-    def _placed(self, material: Material) -> BoolArray:
-        return material.touched | having_any(material.media, material.n_items)
 
 
 class MultimodalGNNNetwork(MediaNetwork):

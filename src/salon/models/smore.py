@@ -12,12 +12,10 @@ from torch.nn import functional
 
 from salon.arrays import power_or_zero, scale_rows
 from salon.models.base import Grid
-from salon.models.deep import DeepRecommender
 from salon.models.deep_graph import Graph
+from salon.models.deep_items import ItemGraphRecommender
 from salon.models.deep_network import Material, PairNetwork, as_column
-from salon.models.freedom import reachable
 from salon.models.mgcn import MGCNSettings, ViewNetwork, gate
-from salon.types import BoolArray
 
 
 class SMORESettings(MGCNSettings):
@@ -27,7 +25,7 @@ class SMORESettings(MGCNSettings):
     """Share of the numbers of the preference gates dropped in training."""
 
 
-class SMORE(DeepRecommender):
+class SMORE(ItemGraphRecommender):
     """Spectrum-based modality representation fusion (Ong and Khong, WSDM 2025).
 
         g_m = irfft(rfft(W_m f_m) * C_m)                         each modality, denoised by learned complex weights
@@ -38,20 +36,16 @@ class SMORE(DeepRecommender):
 
     Transforms run over the numbers of a vector, orthonormal. Items lacking a modality leave it out of the product, and
     a modality that an item lacks (for a person: that no liked item has) takes no part in the mean. The fused graph is
-    scaled so that its rows sum to 1. Items nobody liked have no c and are placed by `side`.
+    scaled so that its rows sum to 1. Items nobody liked have no c and are put beside their neighbours
+    (`deep_items`).
     """
 
-    needs_features = True
-    handles_cold_items = True
     views = 0.8
     settings: SMORESettings
     grid: ClassVar[Grid] = {"contrast_weight": (1e-2, 3e-2), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
 
     def _network(self, material: Material) -> PairNetwork:
         return SMORENetwork(material, self.settings)
-
-    def _placed(self, material: Material) -> BoolArray:
-        return reachable(material, self.settings.k)
 
 
 class SMORENetwork(ViewNetwork):

@@ -1,0 +1,72 @@
+"""Models with graphs of items by their media, and where they put items that nobody liked."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+from scipy import sparse
+
+from salon.models.deep import DeepRecommender, MediaSettings
+from salon.models.deep_graph import weighted_graph
+from salon.models.deep_network import Material
+from salon.types import BoolArray, FloatArray
+
+
+class NeighbourSettings(MediaSettings):
+    """Settings of models that know the nearest items of an item."""
+
+    k: int = Field(10, ge=1)
+    """Nearest items of each item."""
+
+
+class ItemGraphSettings(NeighbourSettings):
+    """Settings of models with a graph of items by their media."""
+
+    layers: int = Field(2, ge=0, le=8)
+    """Steps over the graph of likes."""
+    item_layers: int = Field(1, ge=0, le=8)
+    """Steps over the graph of items."""
+
+
+class ItemGraphRecommender(DeepRecommender):
+    """A model that puts items nobody liked beside their nearest liked items.
+
+    The papers of these models do not say what becomes of such items. What a network makes of them lacks all that likes
+    add to a vector, so that it is too short to stand beside others. Here the mean of the final vectors of the k nearest
+    liked items by their media is added to it, and one number for all makes them as long on average as liked items.
+    """
+
+    needs_features = True
+    handles_cold_items = True
+    settings: NeighbourSettings
+
+    def _placed(self, material: Material) -> BoolArray:
+        return material.touched | np.logical_or.reduce(
+            [np.diff(graph.indptr) > 0 for graph in material.graphs(self.settings.k)]
+        )
+
+    def _finished(self, items: FloatArray, material: Material) -> FloatArray:
+        near = weighted_graph(material.graphs(self.settings.k), self._weights(list(material.media)))
+        return beside_neighbours(items, near, material.touched)
+
+    def _weights(self, names: list[str]) -> list[float]:
+        """How much each modality says about which items are near."""
+        return [1 / len(names)] * len(names)
+
+
+def beside_neighbours(items: FloatArray, near: sparse.csr_array, touched: BoolArray) -> FloatArray:
+    """(items, d) float32, what neighbours have is added to the rows that are not `touched`; these get the usual length.
+
+    Args:
+        items: (items, d) trained vectors.
+        near: (items, items) the weights of touched neighbours, rows summing to 1 or empty.
+        touched: (items,) bool, the items that somebody liked.
+    """
+    others = np.flatnonzero(~touched & (np.diff(near.indptr) > 0))
+    if not len(others):
+        return items
+    sums = items[others] + near[others] @ items
+    usual, found = (float(np.linalg.norm(part, axis=1).mean()) for part in (items[touched], sums))
+    moved = items.copy()
+    moved[others] = sums * (usual / max(found, 1e-12))
+    return moved

@@ -1,0 +1,39 @@
+"""Where models with a graph of items put those that nobody liked."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from test_deep_fit import DEEP, QUICK, two_tastes
+
+from salon.models.deep_items import ItemGraphRecommender, beside_neighbours
+from salon.registry import resolve
+
+GRAPHS = [name for name in DEEP if issubclass(resolve("model", name), ItemGraphRecommender)]
+
+
+def test_the_mean_of_their_neighbours_is_added_and_they_become_as_long_as_liked_ones() -> None:
+    items = np.array([[3, 4], [0, 5], [1, 0], [0, 1], [7, 7]], np.float32)  # the last three are not liked
+    near = sparse.csr_array(np.array([[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0.5, 0.5, 0, 0, 0], [0, 1, 0, 0, 0], [0] * 5]))
+    moved = beside_neighbours(items, near, np.array([True, True, False, False, False]))
+    sums = np.array([[2.5, 4.5], [0, 6]])
+    stretch = 5 / np.linalg.norm(sums, axis=1).mean()
+    np.testing.assert_allclose(moved, [[3, 4], [0, 5], *(stretch * sums), [7, 7]], rtol=1e-6)
+
+
+def test_where_all_are_liked_nothing_moves() -> None:
+    items = np.arange(6, dtype=np.float32).reshape(3, 2)
+    np.testing.assert_array_equal(beside_neighbours(items, sparse.csr_array(np.eye(3)), np.ones(3, bool)), items)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_new_items_are_listed_among_known_ones(name: str) -> None:
+    """Of the twelve first that a person has not seen about so many are new as of all that they have not seen."""
+    data, _, items = two_tastes()
+    cold = np.isin(np.arange(56), np.flatnonzero(items["text"].present)[::4])
+    warm = data.with_events(data.events.take(~cold[data.events.items]))
+    model = resolve("model", name)(**QUICK).fit(warm, items, rng=0)
+    lengths = np.linalg.norm(model.item_vectors(), axis=1)
+    assert lengths[cold].mean() == pytest.approx(lengths[~cold].mean(), rel=1e-4)
+    queries = warm.queries()
+    chance = cold.sum() / (56 - np.diff(queries.indptr).mean())
+    assert 0.5 * chance < cold[model.recommend(queries, 12).ids].mean() < 2 * chance
