@@ -45,18 +45,15 @@ def job(name: str, dataset: str, protocol: str, seed: int) -> dict[str, Any]:
     """What one fit is."""
     variant = PLAN["variants"].get(name, {})
     model = variant.get("model", name)
-    given = PLAN["settings"].get(model, {})
-    settings = {
-        **given.get("all", {}),
-        **given.get(protocol, {}),
-        **given.get(dataset, {}),
-        **variant.get("settings", {}),
-    }
+    settings: dict[str, Any] = {}
+    for given in (PLAN["settings"].get(one, {}) for one in dict.fromkeys((model, name))):
+        settings |= given.get("all", {}) | given.get(protocol, {}) | given.get(dataset, {})
+    settings |= variant.get("settings", {})
     features = variant.get("features", "media")
     return {
         "set": dataset, "protocol": protocol, "model": name, "seed": seed, "limit": PLAN["limit"],
         "registered": name if variant.get("peer") else model, "settings": settings, "features": features,
-        "tuned": PLAN["tuned"].get(model, {}),
+        "tuned": PLAN["tuned"].get(name, PLAN["tuned"].get(model, {})),
     }  # fmt: skip
 
 
@@ -96,7 +93,10 @@ def best(results: Path, one: dict[str, Any]) -> dict[str, Any]:
         line for line in lines(results)
         if line["status"] == "ok" and all(line[part] == one[part] for part in ("set", "protocol"))
     ]  # fmt: skip
-    linear = next((line for line in here if line["model"] == "linear"), None)
+    ending = "+tokens" if one["features"] == "tokens" else ""
+    found = [line for line in here if line["model"] == f"linear{ending}"]
+    linear = max(found, key=lambda line: line["seed"] == one["seed"], default=None)
+    also = {line["model"]: line["settings"] for line in here if line["model"] in also_join(one["protocol"])}
     drawn = [line for line in here if line["model"] in PLAN["join"]["models"] and line["seed"] == one["seed"]]
     if linear is None or not drawn:
         return {}
@@ -105,7 +105,13 @@ def best(results: Path, one: dict[str, Any]) -> dict[str, Any]:
     return {
         "linear": point,
         network["model"]: job(network["model"], *(one[part] for part in KEY if part != "model"))["settings"],
+        **also,
     }
+
+
+def also_join(protocol: str) -> list[str]:
+    """The models that join an ensemble of a protocol whoever is best."""
+    return PLAN["join"]["also"].get(protocol, [])
 
 
 def lines(results: Path) -> list[dict[str, Any]]:

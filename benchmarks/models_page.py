@@ -173,8 +173,12 @@ def noise(row: Row, rows: list[Row]) -> float:
     return float(1.96 * pair.std(ddof=1) / np.sqrt(len(pair)))
 
 
-RERUN = {"implicit-als": "als", "implicit-bpr": "bpr", "recbole-sasrec": "sasrec"}
-"""Peers that run here -> the model that answers them."""
+RERUN = {
+    "implicit-als": ("als", "als-small"),
+    "implicit-bpr": ("bpr", "bpr-small", "bprmf"),
+    "recbole-sasrec": ("sasrec",),
+}
+"""Peers that run here -> the models that answer them."""
 
 
 def verdicts(table: Table) -> Iterator[tuple[bool, bool, str]]:
@@ -186,7 +190,7 @@ def verdicts(table: Table) -> Iterator[tuple[bool, bool, str]]:
             continue
         gap, slack = row.mean() - float(peer["N@20"]), noise(row, table.rows)
         yield verdict(where, row, peer["system"] + ", quoted", (gap, slack), float(peer["cpu_s"]))
-    for name, ours in RERUN.items():
+    for name, ours in ((name, one) for name, several in RERUN.items() for one in several):
         row, peer_row = table[ours], table[name]
         if row and peer_row:
             pair = row.per_user - peer_row.per_user

@@ -15,6 +15,8 @@ from salon.types import BoolArray, FloatArray, IntArray
 
 PAD = -1
 """Stands where a history of a batch has ended."""
+TOGETHER = 16
+"""Batches among which rows are sorted by length."""
 WITHOUT_TIMES = 0.1
 """Share of the windows shown without times in training, so that histories without times are answered too."""
 
@@ -116,13 +118,34 @@ def windows(indptr: IntArray, length: int) -> tuple[IntArray, IntArray]:
     return np.maximum(stops - length - 1, indptr[:-1][owner]), stops
 
 
+def alike_in_length(lengths: IntArray, size: int, rng: np.random.Generator) -> list[IntArray]:
+    """Batches of rows in random order, each of rows of like length, so that little is padded.
+
+    Rows are shuffled, and sorted by length among `TOGETHER` batches at a time. A batch ends when it has as many steps
+    as `size` rows of mean length: no step weighs more than another for the company it is in.
+
+    Args:
+        lengths: (n,) steps of each row, all above 0.
+        size: Rows per batch on average.
+        rng: The order.
+    """
+    budget, batches = size * float(lengths.mean()), []
+    for part in shuffled(len(lengths), size * TOGETHER, rng):
+        part = part[np.argsort(lengths[part], kind="stable")]
+        steps = np.cumsum(lengths[part])
+        count = max(1, round(float(steps[-1]) / budget))
+        cuts = np.searchsorted(steps, np.arange(1, count) * (steps[-1] / count))
+        batches += [batch for batch in np.split(part, cuts) if len(batch)]
+    return [batches[place] for place in rng.permutation(len(batches))]
+
+
 class Windows:
     """Epochs of (steps (n, T), the next step of each (n, T), times of the steps (n, T), negatives (k,)).
 
     Args:
         sequences: What to learn from.
         length: Most steps that are read.
-        size: Windows per batch.
+        size: Windows per batch, on average: windows of like length stand together, and every batch has as many steps.
         ordered: Whether order means anything; else histories come in a new random order every epoch.
         negatives: Where items are drawn that all rows of a batch share.
         count: How many; 0 for the whole catalogue, which needs none.
@@ -146,7 +169,7 @@ class Windows:
     def __call__(self, rng: np.random.Generator) -> Iterator[tuple[IntArray, IntArray, FloatArray, IntArray]]:
         """One epoch."""
         sequences = self._sequences if self._ordered else self._sequences.shuffled(rng)
-        for part in shuffled(len(self._starts), self._size, rng):
+        for part in alike_in_length(self._stops - self._starts, self._size, rng):
             items, times = sequences.padded(self._starts[part], self._stops[part])
             times[rng.random(len(part)) < WITHOUT_TIMES] = np.nan
             yield items[:, :-1], items[:, 1:], times[:, :-1], self._negatives.draw_any(self._count, rng)

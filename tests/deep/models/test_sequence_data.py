@@ -10,7 +10,7 @@ from sequence_world import dataset, sequences
 
 from salon.data import Holdout, Queries
 from salon.errors import DataError
-from salon.models.sequence_data import Sequences, Windows, windows
+from salon.models.sequence_data import Sequences, Windows, alike_in_length, windows
 from salon.models.sequence_question import NextQuestion, hold_out
 from salon.training.batches import Negatives
 
@@ -109,3 +109,23 @@ def test_without_order_the_pairs_change_from_epoch_to_epoch() -> None:
     batches = Windows(all_of, 11, 2, ordered=False, negatives=Negatives(all_of.matrix(12)), count=0)
     first, second = (next(iter(batches(np.random.default_rng(seed))))[0].tolist() for seed in (0, 1))
     assert first != second
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=300).map(np.array), st.integers(1, 40), st.integers(0, 2**32 - 1)
+)
+def test_every_row_is_in_one_batch_and_batches_have_as_many_steps(lengths: np.ndarray, size: int, seed: int) -> None:
+    batches = alike_in_length(lengths, size, np.random.default_rng(seed))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    steps, budget = np.array([lengths[part].sum() for part in batches]), size * lengths.mean()
+    assert steps.max() <= 1.5 * budget + lengths.max()
+
+
+def test_batches_of_mixed_lengths_are_hardly_padded_and_come_in_random_order() -> None:
+    lengths = np.random.default_rng(0).geometric(0.15, 4000)
+    batches = alike_in_length(lengths, 100, np.random.default_rng(1))
+    padded = sum(len(part) * lengths[part].max() for part in batches)
+    assert padded < 1.25 * lengths.sum()
+    means = np.array([lengths[part].mean() for part in batches])
+    assert abs(np.corrcoef(np.arange(len(means)), means)[0, 1]) < 0.5
+    assert not np.array_equal(batches[0], alike_in_length(lengths, 100, np.random.default_rng(2))[0])
