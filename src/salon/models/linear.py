@@ -238,8 +238,9 @@ class Linear(Recommender):
         """
         self.check_fitted()
         targets = np.asarray(targets, np.int64)
-        found = self.ledger.contributions(queries, targets)
-        return found if self.few is None else self.few.split(found, queries, targets, self._closed)
+        by_ledger = self.ledger.contributions
+        few = self.few
+        return by_ledger(queries, targets) if few is None else few.split(queries, targets, self._closed, by_ledger)
 
     @cached_property
     def ledger(self) -> Ledger:

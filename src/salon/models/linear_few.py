@@ -40,6 +40,8 @@ from salon.models.linear_query import action_weights
 from salon.models.linear_statistics import Statistics
 from salon.types import BoolArray, FloatArray, IntArray
 
+Split = Callable[[Queries, IntArray], Contributions]
+"""Histories and one target of each to the split of its score."""
 LEAST = 1e-6
 """Variance that is assumed at least, as where everybody likes the same."""
 HEAD = 20
@@ -224,39 +226,54 @@ class Few:
             scores[places] = found * self.scales(part, found, scores[places])[:, None]
 
     def split(
-        self, split: Contributions, queries: Queries, targets: IntArray, closed: Callable[[Queries], FloatArray]
+        self, queries: Queries, targets: IntArray, closed: Callable[[Queries], FloatArray], ledger: Split
     ) -> Contributions:
-        """The splits of a closed form with those of short histories and touched targets in their place.
+        """The split of the score of a target for each history, clicks first.
 
-        Of these C_ja a_a is what an action adds, all of it clicks; the mean and the attributes of the person are the
-        rest. What an action adds depends on the others: of two that say the same each has half.
+        Of short histories and touched targets C_ja a_a is what an action adds, all of it clicks; the mean and the
+        attributes of the person are the rest. What an action adds depends on the others: of two that say the same each
+        has half. All other scores are split as the closed form splits them.
 
         Args:
-            split: By the closed form, clicks first.
             queries: n histories.
             targets: (n,) item rows.
             closed: Scores all items by the closed form.
+            ledger: Splits scores of the closed form.
         """
+        rows, scales = self._answered(queries, targets, closed)
+        if not len(rows):
+            return ledger(queries, targets)
+        mine = np.zeros(len(queries), bool)
+        mine[rows] = True
+        other, plain = mine[queries.row_of()], ledger(queries.take(np.flatnonzero(~mine)), targets[~mine])
+        values, rest = np.zeros((len(queries.items), len(plain.parts)), np.float32), np.zeros(len(queries), np.float32)
+        values[~other], rest[~mine] = plain.values, plain.rest
+        values[other, 0], rest[mine] = self._parts(queries.take(rows), targets[rows], scales)
+        return Contributions(values, plain.parts, rest)
+
+    def _answered(
+        self, queries: Queries, targets: IntArray, closed: Callable[[Queries], FloatArray]
+    ) -> tuple[IntArray, FloatArray]:
+        """The rows whose score is not the closed form's, ascending, and what their scores are multiplied by."""
         rows = np.flatnonzero(self.answers(queries) & np.isin(targets, self.warm))
         if not len(rows):
-            return split
+            return rows, np.ones(0)
         first, of = distinct(queries.take(rows))
         heads = queries.take(rows[first])  # one history is often asked about many targets
         plain = closed(heads)[:, self.warm]
         scales = self.scales(heads, self.scores(self.seen(heads), self.warm), plain)[of]
         new = self.new(heads, plain)[of]
-        rows, scales = rows[new], scales[new]
-        part, values, rest = queries.take(rows), split.values.copy(), split.rest.copy()
-        seen = self.seen(part)
-        owner, wanted = seen.owner, targets[rows][seen.owner]
+        return rows[new], scales[new]
+
+    def _parts(self, queries: Queries, targets: IntArray, scales: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(actions,) what each action adds to the score of the target of its row, and (n,) what else does."""
+        seen = self.seen(queries)
+        owner, wanted = seen.owner, targets[seen.owner]
         met = np.asarray(seen.gram[seen.place, wanted], np.float64) / self.statistics.people
         added = scales[owner] * self.pulls(seen) * (met - self.mean[seen.rows] * self.mean[wanted])
-        mine = seen.actions >= 0
-        starts = queries.indptr[rows] - part.indptr[:-1]  # from the actions of the part to those of all
-        values[np.isin(queries.row_of(), rows)] = 0.0
-        values[(seen.actions + starts[owner])[mine], 0] = added[mine]
-        rest[rows] = scales * self.mean[targets[rows]] + np.bincount(owner[~mine], added[~mine], minlength=len(part))
-        return Contributions(values, split.parts, rest)
+        mine, values = seen.actions >= 0, np.zeros(len(queries.items))
+        values[seen.actions[mine]] = added[mine]
+        return values, scales * self.mean[targets] + np.bincount(owner[~mine], added[~mine], minlength=len(queries))
 
 
 def distinct(queries: Queries) -> tuple[IntArray, IntArray]:
