@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from salon.arrays import blocks
 from salon.data import Queries
 from salon.errors import DataError
 from salon.models.base import Contributions
@@ -24,6 +25,32 @@ from salon.models.linear_statistics import Statistics
 from salon.types import FloatArray, IntArray
 
 CLICKS, ORDER = "clicks", "order"
+TOGETHER = 64
+"""Targets for which the vectors of items are read once."""
+ROWS = 4096
+"""Vectors that are turned to float64 at a time."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What the split of a touched target needs, whichever rows are asked for.
+
+    Attributes:
+        place: j, its place among the rows of the solve.
+        near: (k,) int64, the other rows that B_j may use.
+        weights: (k,) float64, B_ij of these.
+        mixed: By modality (d,) float64, sum over i of (e_j - B_j)_i f_i.
+    """
+
+    place: int
+    near: IntArray
+    weights: FloatArray
+    mixed: dict[str, FloatArray]
+
+    @property
+    def rest(self) -> tuple[IntArray, FloatArray]:
+        """e_j - B_j: places and values."""
+        return rest_of(self.place, self.near, self.weights)
 
 
 @dataclass(frozen=True)
@@ -55,64 +82,92 @@ class Ledger:
         """The sources of a score."""
         return (CLICKS, *((ORDER,) if self.order_unit else ()), *self.media.names)
 
-    def column(self, j: int) -> FloatArray:
-        """(n, p) float64: B_ij of all rows i of the solve, split by source; row j is 0."""
-        weights = self._weights(j)
-        rest = -weights
-        rest[j] += 1.0  # e_j - B_j
-        split = [self._clicks(self.statistics.gram, rest)]
+    def _stored(self, j: int) -> tuple[IntArray, FloatArray]:
+        """The rows of the solve that B_j may use, j left out, and their weights."""
+        near = np.delete(np.arange(len(self.scorer.rows)), j)
+        return near, self.scorer.weights[near, j].astype(np.float64)
+
+    def _handed(self, places: IntArray, by_modality: FloatArray) -> FloatArray:
+        """(len(places), m) what W_j by modality (t, m) takes over, at some rows of the solve."""
+        found: FloatArray = self.scorer.handed[places, : self.scorer.warm_count].astype(np.float64) @ by_modality
+        return found
+
+    def columns(self, targets: IntArray) -> dict[int, Column]:
+        """The touched ones of some targets, by item row."""
+        places = places_in(self.scorer.rows[: self.scorer.warm_count], targets)
+        touched = {int(t): int(j) for t, j in zip(targets, places, strict=True) if j >= 0}
+        stored = {j: self._stored(j) for j in touched.values()}
+        mixed = self._mixed([rest_of(j, *found) for j, found in stored.items()])
+        return {
+            target: Column(j, *stored[j], {name: rows[k] for name, rows in mixed.items()})
+            for k, (target, j) in enumerate(touched.items())
+        }
+
+    def _mixed(self, rests: list[tuple[IntArray, FloatArray]]) -> dict[str, FloatArray]:
+        """By modality that counts (columns, d) float64 sums of vectors, each weighed by e_j - B_j."""
+        count = self.scorer.warm_count
+        rows = np.unique(np.concatenate([places for places, _ in rests] or [np.zeros(0, np.int64)]))
+        rows = rows[: np.searchsorted(rows, count)]
+        weights = np.zeros((len(rests), len(rows)))
+        for k, (places, values) in enumerate(rests):
+            items = places < count
+            weights[k, np.searchsorted(rows, places[items])] = values[items]
+        found: dict[str, FloatArray] = {}
+        for name in (name for name in self.media.names if self.point.media[name]):
+            vectors = self.media.rows[name]
+            total = np.zeros((len(rests), vectors.shape[1]))
+            for part in blocks(len(rows), ROWS):
+                total += weights[:, part] @ vectors[self.scorer.rows[rows[part]]].astype(np.float64)
+            found[name] = total
+        return found
+
+    def column_at(self, column: Column, wanted: IntArray) -> FloatArray:
+        """(m, p) float64: B_ij of some rows i of the solve, split by source; 0 where B_j uses them not."""
+        asked = np.intersect1d(column.near, wanted)
+        row, found = places_in(asked, wanted), np.zeros((len(wanted), len(self.names)))
+        if not len(asked):
+            return found
+        places, rest = column.rest
+        split = [self._among(self.statistics.gram, asked, places, rest)]
         if self.order_unit:
             assert self.statistics.past is not None
             assert self.statistics.follow is not None
-            unit = np.zeros(len(rest))
-            unit[j] = 1.0
-            gained = self._clicks(self.statistics.follow, unit) - self._clicks(self.statistics.past, weights)
+            gained = self._among(self.statistics.follow, asked, places[-1:], rest[-1:])
+            gained -= self._among(self.statistics.past, asked, column.near, column.weights)
             split.append(self.order_unit * gained)
-        split += [self._media(name, rest, j) for name in self.media.names]
-        stacked = np.stack(split, axis=1) / (self.ridge + self.point.prior * self.unit)[:, None]
-        stacked[j] = 0.0
-        return stacked
-
-    def _weights(self, j: int) -> FloatArray:
-        """(n,) float64, B_j."""
-        found: FloatArray = self.scorer.weights[:, j].astype(np.float64)
+        split += [self._media(name, asked, column) for name in self.media.names]
+        stacked = np.stack(split, axis=1) / (self.ridge[asked] + self.point.prior * self.unit)[:, None]
+        found[row >= 0] = stacked[row[row >= 0]]
         return found
 
-    def _handed(self, by_modality: FloatArray) -> FloatArray:
-        """(n, m) what W_j by modality (t, m) takes over."""
-        found: FloatArray = self.scorer.handed[:, : self.scorer.warm_count].astype(np.float64) @ by_modality
-        return found
-
-    def _clicks(self, matrix: sparse.csr_array, vector: FloatArray) -> FloatArray:
-        """D^-b (matrix) D^-b vector over the rows of the solve."""
+    def _among(self, matrix: sparse.csr_array, asked: IntArray, places: IntArray, vector: FloatArray) -> FloatArray:
+        """D^-b (matrix) D^-b vector at the rows `asked` of the solve; the vector stands at `places`."""
+        into, rows = self.scorer.into.astype(np.float64), self.scorer.rows
         wide = np.zeros(matrix.shape[0])
-        wide[self.scorer.rows] = self.scorer.into * vector
-        product: FloatArray = (matrix.astype(np.float64) @ wide)[self.scorer.rows] * self.scorer.into
+        wide[rows[places]] = into[places] * vector
+        product: FloatArray = (sparse.csr_array(matrix[rows[asked]]) @ wide) * into[asked]
         return product
 
-    def _media(self, name: str, rest: FloatArray, j: int) -> FloatArray:
-        """alpha K (e_j - B_j), and the modality's share of the prior."""
-        part = np.zeros(len(rest))
-        alpha = self.point.media[name]
-        if alpha:
-            items = self.scorer.rows[: self.scorer.warm_count]
-            vectors = self.media.rows[name][items].astype(np.float64)
-            part[: len(items)] = alpha * self.unit * (vectors @ (vectors.T @ rest[: len(items)]))
-            if self.graphs:
-                share = alpha / sum(self.point.media.values())
-                column = self.graphs[name][:, [j]].toarray().ravel()
-                part += self.point.prior * self.unit * share * column
+    def _media(self, name: str, asked: IntArray, column: Column) -> FloatArray:
+        """alpha K (e_j - B_j) at the rows `asked`, and the modality's share of the prior."""
+        alpha, part = self.point.media[name], np.zeros(len(asked))
+        if not alpha:
+            return part
+        items = asked < self.scorer.warm_count
+        vectors = self.media.rows[name][self.scorer.rows[asked[items]]].astype(np.float64)
+        part[items] = alpha * self.unit * (vectors @ column.mixed[name])
+        if self.graphs:
+            share = alpha / sum(self.point.media.values())
+            near = self.graphs[name][:, [column.place]].toarray().ravel()
+            part += self.point.prior * self.unit * share * near[asked]
         return part
 
-    def column_at(self, j: int, places: IntArray) -> FloatArray:
-        """(m, p) float64: rows of `column`."""
-        return self.column(j)[places]
-
-    def units(self, target: int, rows: IntArray) -> FloatArray:
+    def units(self, target: int, column: Column | None, rows: IntArray) -> FloatArray:
         """(m, p) float64: what one unit of each row adds to the score of a target, split by source.
 
         Args:
             target: Item row.
+            column: What `columns` found for it; None if it has no actions.
             rows: (m,) rows of items and, numbered from the number of items on, attributes.
 
         Raises:
@@ -121,32 +176,33 @@ class Ledger:
         scorer, twins = self.scorer, self.scorer.twins
         place, cold = places_in(scorer.rows, rows), places_in(twins.cold, rows)
         inside, found = place >= 0, np.zeros((len(rows), len(self.names)))
-        (j,) = places_in(twins.cold, np.array([target]))
-        if j >= 0:
-            direct = self._passed(int(j))  # (n, p)
-            found[inside] = direct[place[inside]]
+        if column is None:
+            (j,) = places_in(twins.cold, np.array([target]))
+            if j < 0:
+                raise DataError(f"Item row {target} cannot be scored.", hint="It has neither actions nor media.")
+            found[inside] = self._passed(int(j), place[inside])
             others = (cold >= 0) & (cold != j)  # an item is not its own twin
-            found[others] = twins.weights[:, cold[others]].T @ direct[: scorer.warm_count]
+            if others.any():
+                found[others] = twins.weights[:, cold[others]].T @ self._passed(int(j), np.arange(scorer.warm_count))
             return found
-        (j,) = places_in(scorer.rows[: scorer.warm_count], np.array([target]))
-        if j < 0:
-            raise DataError(f"Item row {target} cannot be scored.", hint="It has neither actions nor media.")
-        scale = scorer.into * float(scorer.out[j])
-        found[inside] = self.column_at(int(j), place[inside]) * scale[place[inside], None]
+        scale = scorer.into * float(scorer.out[column.place])
+        found[inside] = self.column_at(column, place[inside]) * scale[place[inside], None]
         if (cold >= 0).any():
-            total = (self._weights(int(j)) * scale)[: scorer.warm_count]
+            total = np.zeros(scorer.warm_count)
+            items = column.near < scorer.warm_count
+            total[column.near[items]] = (column.weights * scale[column.near])[items]
             for row in np.flatnonzero(cold >= 0):
                 found[row, -len(self.media.names) :] = total @ self._twin_parts(int(cold[row]))
         return found
 
-    def _passed(self, j: int) -> FloatArray:
-        """(n, p) what one unit of each row of the solve adds to the score of the cold item at place j."""
-        scorer, count = self.scorer, self.scorer.warm_count
+    def _passed(self, j: int, places: IntArray) -> FloatArray:
+        """(len(places), p) what one unit of some rows of the solve adds to the score of the cold item at place j."""
+        scorer, items = self.scorer, places < self.scorer.warm_count
         by_modality = self._twin_parts(j) * float(scorer.twins.gain[j])  # (t, m)
-        passed = self._handed(by_modality)
-        passed[:count] += scorer.twins.own * by_modality
-        parts = np.zeros((len(scorer.rows), len(self.names)))
-        parts[:, -by_modality.shape[1] :] = passed * scorer.into[:, None]
+        passed = self._handed(places, by_modality)
+        passed[items] += scorer.twins.own * by_modality[places[items]]
+        parts = np.zeros((len(places), len(self.names)))
+        parts[:, -by_modality.shape[1] :] = passed * scorer.into[places, None]
         return parts
 
     def _twin_parts(self, j: int) -> FloatArray:
@@ -161,16 +217,23 @@ class Ledger:
         weights = action_weights(queries, self.point)
         values = np.zeros((len(queries.items), len(self.names)), np.float32)
         rest = np.zeros(len(queries), np.float32)
-        wanted, profiles = targets[queries.row_of()], queries.profiles
+        wanted, profiles, distinct = targets[queries.row_of()], queries.profiles, np.unique(targets)
         attributes = np.arange(self.scorer.n_items, len(self.statistics.counts) if profiles is not None else 0)
-        for target in np.unique(targets):
-            actions = np.flatnonzero(wanted == target)
-            units = self.units(int(target), np.concatenate([queries.items[actions], attributes]))
-            values[actions] = units[: len(actions)] * weights[actions, None]
-            if profiles is not None and len(attributes):
-                asked = np.flatnonzero(targets == target)
-                rest[asked] = profiles[asked] @ units[len(actions) :].sum(axis=1)
+        for some in blocks(len(distinct), TOGETHER):
+            columns = self.columns(distinct[some])
+            for target in distinct[some].tolist():
+                actions = np.flatnonzero(wanted == target)
+                units = self.units(target, columns.get(target), np.concatenate([queries.items[actions], attributes]))
+                values[actions] = units[: len(actions)] * weights[actions, None]
+                if profiles is not None and len(attributes):
+                    asked = np.flatnonzero(targets == target)
+                    rest[asked] = profiles[asked] @ units[len(actions) :].sum(axis=1)
         return Contributions(values, self.names, rest)
+
+
+def rest_of(j: int, near: IntArray, weights: FloatArray) -> tuple[IntArray, FloatArray]:
+    """e_j - B_j: the places of what is not 0, j last, and the values."""
+    return np.append(near, j), np.append(-weights, 1.0)
 
 
 def places_in(known: IntArray, rows: IntArray) -> IntArray:

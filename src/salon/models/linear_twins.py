@@ -46,8 +46,10 @@ class Twins:
 
     def part(self, media: Media, point: Point, name: str, cold: IntArray) -> FloatArray:
         """(t, len(cold)) float32, the part of one modality in the columns of W for the items `cold`."""
+        if not point.twins[name]:
+            return np.zeros((len(self.warm), len(cold)), np.float32)
         share = point.twins[name] * media.gram(name, self.warm, cold)
-        return np.asarray(cho_solve((self.factor, True), share), np.float32)
+        return solved(self.factor, share)
 
 
 def kernel(media: Media, point: Point, rows: IntArray, columns: IntArray | None = None) -> FloatArray:
@@ -71,7 +73,7 @@ def find_twins(media: Media, point: Point, cold: IntArray, known: Twins) -> Twin
     if not len(cold) or not any(point.twins.values()):
         return known
     factor = known.factor if len(known.factor) else _factor(media, point, known.warm)
-    weights = np.asarray(cho_solve((factor, True), kernel(media, point, known.warm, cold)), np.float32)
+    weights = solved(factor, kernel(media, point, known.warm, cold))
     there = np.abs(weights).max(axis=0, initial=0.0) > 0
     norms = np.linalg.norm(weights[:, there], axis=0)
     norm = known.norm or (float(np.median(norms)) if len(norms) else 0.0)
@@ -84,6 +86,12 @@ def find_twins(media: Media, point: Point, cold: IntArray, known: Twins) -> Twin
         gain=np.concatenate([known.gain, gain]),
         norm=norm,
     )
+
+
+def solved(factor: FloatArray, right: FloatArray) -> FloatArray:
+    """(t, c) float32 K^-1 right, from the lower factor (t, t) of K in C order."""
+    upper = factor.T  # LAPACK reads by column: of the lower one it would first make a copy
+    return np.asarray(cho_solve((upper, False), right, check_finite=False), np.float32)
 
 
 def gains(norms: FloatArray, norm: float, point: Point) -> FloatArray:
