@@ -8,9 +8,9 @@ tenth of the likes is kept apart to find the number of epochs, and the network i
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -32,6 +32,9 @@ from salon.training.loop import train
 from salon.training.network import seeded, to_numpy
 from salon.training.settings import TrainingSettings, settings_for_all
 from salon.types import BoolArray, FloatArray, IntArray
+
+Placing: TypeAlias = Callable[[FloatArray], FloatArray]
+"""(items, d) float32 as a network gives them to the same as they are kept."""
 
 
 class DeepSettings(TrainingSettings):
@@ -80,9 +83,9 @@ class DeepRecommender(VectorRecommender):
         """(items,) bool, the items that the network can place."""
         return material.touched
 
-    def _finished(self, items: FloatArray, material: Material) -> FloatArray:
-        """(items, d) the vectors that are kept of those the network gives."""
-        return items
+    def _placings(self, material: Material) -> list[Placing]:
+        """What may be kept as the vectors of items; the first stands where no given question ranks all items."""
+        return [lambda items: items]
 
     def _floats(self, rows: sparse.csr_array, media: Mapping[str, Media]) -> float:
         """Estimated numbers in memory at the peak of a step: tables, moments, layers, graphs, features, batch."""
@@ -124,17 +127,19 @@ class DeepRecommender(VectorRecommender):
         """One training run: what was learned, and its best epoch."""
         with seeded(rng):
             network = self._network(material)
-        placed = self._placed(material)
+        placed, placings = self._placed(material), self._placings(material)
 
-        def answers() -> Answers:
+        def answers(place: Placing = placings[0]) -> Answers:
             with torch.no_grad():
                 users, items = network.vectors()
-            return Answers.of(material.rows, to_numpy(users), self._finished(to_numpy(items), material), placed)
+            return Answers.of(material.rows, to_numpy(users), place(to_numpy(items)), placed)
 
         score = None if question is None else lambda: question.score(answers())
         batches = Pairs(material.rows, settings, network)
         history = train(network, batches, settings, rng=rng, score=score)
-        return {**answers().state(), **self._carried(network, material)}, history.best_epoch
+        if question is not None and question.candidates is None:
+            placings = sorted(placings, key=lambda place: -question.score(answers(place)))
+        return {**answers(placings[0]).state(), **self._carried(network, material)}, history.best_epoch
 
     def _carried(self, network: PairNetwork, material: Material) -> dict[str, Any]:
         """What is kept beside the answers, by attribute name."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from pydantic import Field
 from scipy import sparse
 
-from salon.models.deep import DeepRecommender, MediaSettings
+from salon.models.deep import DeepRecommender, MediaSettings, Placing
 from salon.models.deep_graph import weighted_graph
 from salon.models.deep_network import Material
 from salon.types import BoolArray, FloatArray
@@ -34,6 +36,8 @@ class ItemGraphRecommender(DeepRecommender):
     The papers of these models do not say what becomes of such items. What a network makes of them lacks all that likes
     add to a vector, so that it is too short to stand beside others. Here the mean of the final vectors of the k nearest
     liked items by their media is added to it, and one number for all makes them as long on average as liked items.
+    Given validation questions that rank all items decide whether this is done: nothing says better how often a new item
+    is the answer.
     """
 
     needs_features = True
@@ -45,9 +49,12 @@ class ItemGraphRecommender(DeepRecommender):
             [np.diff(graph.indptr) > 0 for graph in material.graphs(self.settings.k)]
         )
 
-    def _finished(self, items: FloatArray, material: Material) -> FloatArray:
+    def _placings(self, material: Material) -> list[Placing]:
+        as_trained = super()._placings(material)
+        if not (self._placed(material) & ~material.touched).any():
+            return as_trained
         near = weighted_graph(material.graphs(self.settings.k), self._weights(list(material.media)))
-        return beside_neighbours(items, near, material.touched)
+        return [partial(beside_neighbours, near=near, touched=material.touched), *as_trained]
 
     def _weights(self, names: list[str]) -> list[float]:
         """How much each modality says about which items are near."""

@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 from test_deep_fit import DEEP, QUICK, two_tastes
 
+from salon.data import Holdout
 from salon.models.deep_items import ItemGraphRecommender, beside_neighbours
 from salon.registry import resolve
 
@@ -37,3 +38,17 @@ def test_new_items_are_listed_among_known_ones(name: str) -> None:
     queries = warm.queries()
     chance = cold.sum() / (56 - np.diff(queries.indptr).mean())
     assert 0.5 * chance < cold[model.recommend(queries, 12).ids].mean() < 2 * chance
+
+
+def test_given_questions_that_rank_all_items_decide() -> None:
+    """They ask for known items alone, so that new ones had better stay at the end."""
+    data, holdout, items = two_tastes()
+    cold = np.isin(np.arange(56), np.flatnonzero(items["text"].present)[::4])
+    warm = data.with_events(data.events.take(~cold[data.events.items]))
+    asked = Holdout(warm.queries(), sparse.csr_array(holdout.targets * ~cold))
+    model = resolve("model", "freedom")(**QUICK)
+    shown = {
+        name: cold[model.fit(warm, items, rng=0, validation=given).recommend(asked.queries, 12).ids].mean()
+        for name, given in {"all": asked, "some": Holdout(asked.queries, asked.targets, candidates=~cold)}.items()
+    }
+    assert shown["all"] < 0.8 * shown["some"]
