@@ -36,6 +36,10 @@ class LocalTwins(Twins):
     near: int = 0
     rho: float = 0.0
 
+    def columns(self, places: IntArray) -> FloatArray:
+        """(t, len(places)) float32, columns of W."""
+        return np.asarray(self.weights[:, places].toarray())
+
     def part(self, media: Media, point: Point, name: str, cold: IntArray) -> FloatArray:
         """(t, len(cold)) float32, the part of one modality in the columns of W for the items `cold`."""
         found = np.zeros((len(self.warm), len(cold)), np.float32)

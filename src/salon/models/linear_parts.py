@@ -27,6 +27,8 @@ from salon.types import FloatArray, IntArray
 CLICKS, ORDER = "clicks", "order"
 TOGETHER = 64
 """Targets for which the vectors of items are read once."""
+NUMBERS = 8_000_000
+"""Numbers of twins' weights by modality that are held at once."""
 ROWS = 4096
 """Vectors that are turned to float64 at a time."""
 
@@ -51,6 +53,19 @@ class Column:
     def rest(self) -> tuple[IntArray, FloatArray]:
         """e_j - B_j: places and values."""
         return rest_of(self.place, self.near, self.weights)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the splits of some targets need, by item row.
+
+    Attributes:
+        columns: The touched ones.
+        twins: The cold ones: their place among the cold items, and W_j by modality (t, m).
+    """
+
+    columns: dict[int, Column]
+    twins: dict[int, tuple[int, FloatArray]]
 
 
 @dataclass(frozen=True)
@@ -162,55 +177,79 @@ class Ledger:
             part += self.point.prior * self.unit * share * near[asked]
         return part
 
-    def units(self, target: int, column: Column | None, rows: IntArray) -> FloatArray:
+    def units(self, target: int, told: Told, rows: IntArray) -> FloatArray:
         """(m, p) float64: what one unit of each row adds to the score of a target, split by source.
 
         Args:
             target: Item row.
-            column: What `columns` found for it; None if it has no actions.
+            told: What was found for it.
             rows: (m,) rows of items and, numbered from the number of items on, attributes.
 
         Raises:
             DataError: The target has neither actions nor media.
         """
+        if target in told.columns:
+            return self._touched_units(told.columns[target], rows)
+        if target in told.twins:
+            return self._cold_units(*told.twins[target], rows)
+        raise DataError(f"Item row {target} cannot be scored.", hint="It has neither actions nor media.")
+
+    def _touched_units(self, column: Column, rows: IntArray) -> FloatArray:
+        scorer, cold = self.scorer, places_in(self.scorer.twins.cold, rows)
+        place, scale = places_in(scorer.rows, rows), scorer.into * float(scorer.out[column.place])
+        inside, found = place >= 0, np.zeros((len(rows), len(self.names)))
+        found[inside] = self.column_at(column, place[inside]) * scale[place[inside], None]
+        others = np.flatnonzero(cold >= 0)
+        if len(others):
+            total, items = np.zeros(scorer.warm_count), column.near < scorer.warm_count
+            total[column.near[items]] = (column.weights * scale[column.near])[items]
+            for some in blocks(len(others), self._at_once()):
+                parts = self._twin_parts(cold[others[some]])
+                found[others[some], -len(self.media.names) :] = np.einsum("t,ctm->cm", total, parts)
+        return found
+
+    def _cold_units(self, j: int, by_modality: FloatArray, rows: IntArray) -> FloatArray:
         scorer, twins = self.scorer, self.scorer.twins
         place, cold = places_in(scorer.rows, rows), places_in(twins.cold, rows)
         inside, found = place >= 0, np.zeros((len(rows), len(self.names)))
-        if column is None:
-            (j,) = places_in(twins.cold, np.array([target]))
-            if j < 0:
-                raise DataError(f"Item row {target} cannot be scored.", hint="It has neither actions nor media.")
-            found[inside] = self._passed(int(j), place[inside])
-            others = (cold >= 0) & (cold != j)  # an item is not its own twin
-            if others.any():
-                found[others] = twins.weights[:, cold[others]].T @ self._passed(int(j), np.arange(scorer.warm_count))
-            return found
-        scale = scorer.into * float(scorer.out[column.place])
-        found[inside] = self.column_at(column, place[inside]) * scale[place[inside], None]
-        if (cold >= 0).any():
-            total = np.zeros(scorer.warm_count)
-            items = column.near < scorer.warm_count
-            total[column.near[items]] = (column.weights * scale[column.near])[items]
-            for row in np.flatnonzero(cold >= 0):
-                found[row, -len(self.media.names) :] = total @ self._twin_parts(int(cold[row]))
+        found[inside] = self._passed(j, by_modality, place[inside])
+        others = (cold >= 0) & (cold != j)  # an item is not its own twin
+        if others.any():
+            direct = self._passed(j, by_modality, np.arange(scorer.warm_count))
+            found[others] = twins.weights[:, cold[others]].T @ direct
         return found
 
-    def _passed(self, j: int, places: IntArray) -> FloatArray:
+    def _passed(self, j: int, by_modality: FloatArray, places: IntArray) -> FloatArray:
         """(len(places), p) what one unit of some rows of the solve adds to the score of the cold item at place j."""
         scorer, items = self.scorer, places < self.scorer.warm_count
-        by_modality = self._twin_parts(j) * float(scorer.twins.gain[j])  # (t, m)
-        passed = self._handed(places, by_modality)
-        passed[items] += scorer.twins.own * by_modality[places[items]]
+        scaled = by_modality * float(scorer.twins.gain[j])
+        passed = self._handed(places, scaled)
+        passed[items] += scorer.twins.own * scaled[places[items]]
         parts = np.zeros((len(places), len(self.names)))
-        parts[:, -by_modality.shape[1] :] = passed * scorer.into[places, None]
+        parts[:, -scaled.shape[1] :] = passed * scorer.into[places, None]
         return parts
 
-    def _twin_parts(self, j: int) -> FloatArray:
-        """(t, m) W_j by modality."""
-        cold = self.scorer.twins.cold[[j]]
-        return np.concatenate(
-            [self.scorer.twins.part(self.media, self.point, name, cold) for name in self.media.names], axis=1
-        ).astype(np.float64)
+    def _at_once(self) -> int:
+        """How many cold items are split together."""
+        return max(1, NUMBERS // max(1, self.scorer.warm_count * len(self.media.names)))
+
+    def _twin_parts(self, cold: IntArray) -> FloatArray:
+        """(c, t, m) float64 W_j by modality, of cold items by their place; the last that counts has what is left."""
+        twins, names = self.scorer.twins, self.media.names
+        counts = [k for k, name in enumerate(names) if self.point.twins[name]]
+        parts = np.zeros((len(cold), self.scorer.warm_count, len(names)))
+        for k in counts[:-1]:
+            parts[:, :, k] = twins.part(self.media, self.point, names[k], twins.cold[cold]).T
+        parts[:, :, counts[-1]] = twins.columns(cold).T - parts.sum(axis=2)
+        return parts
+
+    def told(self, targets: IntArray) -> Told:
+        """What the splits of some targets need."""
+        places = places_in(self.scorer.twins.cold, targets)
+        cold = np.flatnonzero(places >= 0)
+        parts = self._twin_parts(places[cold]) if len(cold) else ()
+        twins = {int(targets[k]): (int(places[k]), one) for k, one in zip(cold, parts, strict=True)}
+        return Told(self.columns(targets), twins)
 
     def contributions(self, queries: Queries, targets: IntArray) -> Contributions:
         """The splits of score(queries)[i, targets[i]]; `rest` is what the profile adds."""
@@ -219,11 +258,11 @@ class Ledger:
         rest = np.zeros(len(queries), np.float32)
         wanted, profiles, distinct = targets[queries.row_of()], queries.profiles, np.unique(targets)
         attributes = np.arange(self.scorer.n_items, len(self.statistics.counts) if profiles is not None else 0)
-        for some in blocks(len(distinct), TOGETHER):
-            columns = self.columns(distinct[some])
+        for some in blocks(len(distinct), min(TOGETHER, self._at_once())):
+            told = self.told(distinct[some])
             for target in distinct[some].tolist():
                 actions = np.flatnonzero(wanted == target)
-                units = self.units(target, columns.get(target), np.concatenate([queries.items[actions], attributes]))
+                units = self.units(target, told, np.concatenate([queries.items[actions], attributes]))
                 values[actions] = units[: len(actions)] * weights[actions, None]
                 if profiles is not None and len(attributes):
                     asked = np.flatnonzero(targets == target)

@@ -44,6 +44,10 @@ class Twins:
     own: float
     norm: float = 0.0
 
+    def columns(self, places: IntArray) -> FloatArray:
+        """(t, len(places)) float32, columns of W."""
+        return self.weights[:, places]
+
     def part(self, media: Media, point: Point, name: str, cold: IntArray) -> FloatArray:
         """(t, len(cold)) float32, the part of one modality in the columns of W for the items `cold`."""
         if not point.twins[name]:
