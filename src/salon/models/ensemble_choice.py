@@ -44,6 +44,31 @@ def some(questions: Holdout, rows: np.ndarray) -> Holdout:
     return Holdout(questions.queries.take(rows), targets, exclude, questions.candidates)
 
 
+class Judge:
+    """Says how well scores answer questions, what is seen or excluded left out; asked often about the same questions.
+
+    Attributes:
+        columns: (c,) int64, the items that are ranked.
+    """
+
+    def __init__(self, questions: Holdout) -> None:
+        n_items = questions.targets.shape[1]
+        barred = sparse.csr_array(questions.queries.seen(n_items))
+        if questions.exclude is not None:
+            barred = sparse.csr_array(barred + abs(questions.exclude))
+        ranked = np.ones(n_items, bool) if questions.candidates is None else questions.candidates
+        self.columns = np.flatnonzero(ranked)
+        self._barred = sparse.csr_array(barred[:, self.columns]).nonzero()
+        self._targets = sparse.csr_array(questions.targets[:, self.columns])
+        self._relevant = relevant_counts(sparse.csr_array(questions.targets))
+
+    def __call__(self, scores: FloatArray) -> FloatArray:
+        """(n,) float64 nDCG@20 of every question, from (n, c) scores of `columns`, -inf where there is none."""
+        scores = np.array(scores, np.float32)
+        scores[self._barred] = -np.inf
+        return ndcg(hit_matrix(top_k(scores, CUT).ids, self._targets), self._relevant, CUT)
+
+
 def quality(scores: FloatArray, questions: Holdout) -> FloatArray:
     """(n,) float64 nDCG@20 of every question, what is seen or excluded left out.
 
@@ -51,14 +76,8 @@ def quality(scores: FloatArray, questions: Holdout) -> FloatArray:
         scores: (n, items) float, -inf where there is none; not changed.
         questions: n questions.
     """
-    scores = np.array(scores, np.float32)
-    scores[questions.queries.row_of(), questions.queries.items] = -np.inf
-    if questions.exclude is not None:
-        scores[sparse.csr_array(questions.exclude).nonzero()] = -np.inf
-    if questions.candidates is not None:
-        scores[:, ~questions.candidates] = -np.inf
-    hits = hit_matrix(top_k(scores, CUT).ids, questions.targets)
-    return ndcg(hits, relevant_counts(questions.targets), CUT)
+    judge = Judge(questions)
+    return judge(scores[:, judge.columns])
 
 
 def boosted(parts: Sequence[FloatArray], questions: Holdout, rounds: int) -> FloatArray:
@@ -72,11 +91,13 @@ def boosted(parts: Sequence[FloatArray], questions: Holdout, rounds: int) -> Flo
     even: FloatArray = np.full(len(parts), 1 / len(parts))
     if not len(questions):
         return even
+    judge = Judge(questions)
+    parts = [part[:, judge.columns] for part in parts]
     counts: FloatArray = np.zeros(len(parts))
     best, kept = 0.0, even
     for _ in range(rounds):
         tries = counts + np.eye(len(parts))
-        values = [float(quality(weighted_mean(parts, weights), questions).mean()) for weights in tries]
+        values = [float(judge(weighted_mean(parts, weights)).mean()) for weights in tries]
         counts = tries[int(np.argmax(values))]
         if max(values) > best:
             best, kept = max(values), counts / counts.sum()
