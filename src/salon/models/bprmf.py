@@ -15,8 +15,12 @@ from salon.models.deep_network import Material, PairNetwork, pair_loss, squared,
 class BPRMFSettings(DeepSettings):
     """Settings of `BPRMF`."""
 
-    reg: float = Field(1e-2, ge=0)
+    reg: float = Field(2e-2, ge=0)
     """Weight of the squared vectors of a batch."""
+    negatives: int = Field(4, ge=1)
+    """Items nobody liked that each liked one is compared with, drawn uniformly."""
+    learning_rate: float = Field(1e-2, gt=0)
+    """Step size of Adam."""
 
 
 class BPRMF(DeepRecommender):
@@ -29,7 +33,7 @@ class BPRMF(DeepRecommender):
     """
 
     settings: BPRMFSettings
-    grid: ClassVar[Grid] = {"reg": (1e-3, 1e-2), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
+    grid: ClassVar[Grid] = {"reg": (1e-2, 2e-2), "learning_rate": (5e-3, 2e-2), "batch_size": (2048, 8192)}
 
     def _network(self, material: Material) -> PairNetwork:
         return BPRMFNetwork(material, self.settings)
