@@ -11,13 +11,12 @@ from torch.nn import functional
 
 from salon.errors import SettingError
 from salon.models.base import Grid
-from salon.models.deep import DeepRecommender
+from salon.models.deep import DeepRecommender, DeepSettings
 from salon.models.deep_graph import layers, mean_of_layers
 from salon.models.deep_network import Material, PairNetwork, contrast, pair_loss, squared, table
-from salon.models.lightgcn import LightGCNSettings
 
 
-class XSimGCLSettings(LightGCNSettings):
+class XSimGCLSettings(DeepSettings):
     """Settings of `XSimGCL`."""
 
     layers: int = Field(2, ge=1, le=8)
