@@ -184,7 +184,7 @@ RERUN = {
 def verdicts(table: Table) -> Iterator[tuple[bool, bool, str]]:
     """(accurate, cheap, line) of every model that has a peer in this test."""
     where = f"{table.dataset}, {table.test}"
-    for peer, row in ((peer, table[ours]) for peer in table.quoted for ours in peer["ours"].split("/")):
+    for peer, row in ((one, table[ours]) for one in table.quoted for ours in one["ours"].split("/")):
         if row is None or peer["system"] in RERUN:
             continue
         gap, slack = row.mean() - float(peer["N@20"]), noise(row, table.rows)
