@@ -145,7 +145,7 @@ def test_keys_are_made_listed_and_revoked_by_the_owner(two: Running) -> None:
     assert two.client.get("/v1/session", headers=mine).json()["scopes"] == ["write"]
     listed = two.client.get("/v1/keys", headers=two.headers()).json()["keys"]
     assert made["prefix"] in [key["prefix"] for key in listed]
-    assert made["key"].rpartition("_")[2] not in json.dumps(listed)
+    assert made["key"].split("_", 2)[2] not in json.dumps(listed)
     assert "digest" not in json.dumps(listed)
     assert two.client.delete(f"/v1/keys/{made['prefix']}", headers=two.headers()).json() == {"deleted": 1}
     assert two.client.get("/v1/session", headers=mine).status_code == 401
