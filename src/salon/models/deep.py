@@ -137,7 +137,7 @@ class DeepRecommender(VectorRecommender):
         score = None if question is None else lambda: question.score(answers())
         batches = Pairs(material.rows, settings, network)
         history = train(network, batches, settings, rng=rng, score=score)
-        if question is not None and question.candidates is None:
+        if len(placings) > 1 and question is not None and question.candidates is None:
             placings = sorted(placings, key=lambda place: -question.score(answers(place)))
         return {**answers(placings[0]).state(), **self._carried(network, material)}, history.best_epoch
 
