@@ -122,7 +122,8 @@ def alike_in_length(lengths: IntArray, size: int, rng: np.random.Generator) -> l
     """Batches of rows in random order, each of rows of like length, so that little is padded.
 
     Rows are shuffled, and sorted by length among `TOGETHER` batches at a time. A batch ends when it has as many steps
-    as `size` rows of mean length: no step weighs more than another for the company it is in.
+    as `size` rows of mean length: no step weighs more than another for the company it is in. Where that many would be
+    padded to more than `size` of the longest rows, as where the longest follow on the shortest, it is cut further.
 
     Args:
         lengths: (n,) steps of each row, all above 0.
@@ -135,8 +136,14 @@ def alike_in_length(lengths: IntArray, size: int, rng: np.random.Generator) -> l
         steps = np.cumsum(lengths[part])
         count = max(1, round(float(steps[-1]) / budget))
         cuts = np.searchsorted(steps, np.arange(1, count) * (steps[-1] / count))
-        batches += [batch for batch in np.split(part, cuts) if len(batch)]
+        batches += [piece for batch in np.split(part, cuts) if len(batch) for piece in _bounded(batch, lengths, size)]
     return [batches[place] for place in rng.permutation(len(batches))]
+
+
+def _bounded(batch: IntArray, lengths: IntArray, size: int) -> list[IntArray]:
+    """The batch in as few pieces as keep each, padded, to about `size` rows of the longest of all."""
+    padded = len(batch) * int(lengths[batch].max())
+    return np.array_split(batch, -(-padded // (size * int(lengths.max()))))
 
 
 class Windows:

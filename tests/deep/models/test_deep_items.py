@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import sparse
-from test_deep_fit import DEEP, QUICK, two_tastes
+from test_deep_fit import DEEP, QUICK, two_tastes, with_new_items
 
 from salon.data import Holdout
 from salon.models.deep_items import ItemGraphRecommender, beside_neighbours
@@ -29,9 +29,7 @@ def test_where_all_are_liked_nothing_moves() -> None:
 @pytest.mark.parametrize("name", GRAPHS)
 def test_new_items_are_listed_among_known_ones(name: str) -> None:
     """Of the twelve first that a person has not seen about so many are new as of all that they have not seen."""
-    data, _, items = two_tastes()
-    cold = np.isin(np.arange(56), np.flatnonzero(items["text"].present)[::4])
-    warm = data.with_events(data.events.take(~cold[data.events.items]))
+    warm, cold, items = with_new_items()
     model = resolve("model", name)(**QUICK).fit(warm, items, rng=0)
     lengths = np.linalg.norm(model.item_vectors(), axis=1)
     assert lengths[cold].mean() == pytest.approx(lengths[~cold].mean(), rel=1e-4)
@@ -42,9 +40,7 @@ def test_new_items_are_listed_among_known_ones(name: str) -> None:
 
 def test_given_questions_that_rank_all_items_decide() -> None:
     """They ask for known items alone, so that new ones had better stay at the end."""
-    data, holdout, items = two_tastes()
-    cold = np.isin(np.arange(56), np.flatnonzero(items["text"].present)[::4])
-    warm = data.with_events(data.events.take(~cold[data.events.items]))
+    (warm, cold, items), (_, holdout, _) = with_new_items(), two_tastes()
     asked = Holdout(warm.queries(), sparse.csr_array(holdout.targets * ~cold))
     model = resolve("model", "freedom")(**QUICK)
     shown = {

@@ -119,6 +119,14 @@ def test_every_row_is_in_one_batch_and_batches_have_as_many_steps(lengths: np.nd
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
     steps, budget = np.array([lengths[part].sum() for part in batches]), size * lengths.mean()
     assert steps.max() <= 1.5 * budget + lengths.max()
+    padded = np.array([len(part) * lengths[part].max() for part in batches])
+    assert padded.max() <= (size + 1) * lengths.max()  # what the estimate of memory reckons with
+
+
+def test_a_batch_is_not_padded_beyond_its_share_where_long_rows_follow_short_ones() -> None:
+    lengths = np.repeat([2, 50], 4000)
+    batches = alike_in_length(lengths, 256, np.random.default_rng(0))
+    assert max(len(part) * lengths[part].max() for part in batches) <= 257 * 50
 
 
 def test_batches_of_mixed_lengths_are_hardly_padded_and_come_in_random_order() -> None:
