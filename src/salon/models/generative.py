@@ -61,7 +61,7 @@ class Generative(NextItemRecommender):
         score of item i as the next one = sum over its codes of log p(c_l(i) | history, c_1(i) .. c_(l-1)(i))
 
     The codes come from the content of the item, so an item that nobody touched is generated like all others. Differs
-    from the paper: residual k-means over all modalities by default, a missing one left out of distances and means, and
+    from the paper: residual k-means over all modalities by default, a missing one filled by ridge from the others, and
     who acted on an item as one more of them if wanted (`clicks`). The history is read by a causal Transformer over
     items, each the sum of its code vectors, and the codes of the next are generated from the state of every step by a
     perceptron that the codes before gate: the two depths of the RQ-Transformer (Lee et al., CVPR 2022) in place of an

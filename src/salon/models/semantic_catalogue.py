@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -9,6 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from salon.config import Settings
+from salon.encode.base import Features, FeatureSet
+from salon.fuse.impute_ridge import ImputeRidge
+from salon.models.deep_media import Media
 from salon.models.semantic_books import ResidualBooks
 from salon.models.semantic_ids import IdReport, with_digit
 from salon.models.semantic_rqvae import LearnedBooks
@@ -63,16 +67,24 @@ class CodedCatalogue(Catalogue):
     ) -> Self:
         """Codes all modalities side by side, each of unit length.
 
-        A modality that an item lacks counts neither in a distance nor in a mean; an item without any gets no codes.
+        What an item lacks is told by what it has (`ImputeRidge`): were it left open, the text of one kind of items and
+        the pictures of another could share a centre that fits both and no item. Where that cannot be learned, it
+        counts neither in a distance nor in a mean; an item without any gets no codes.
         """
         media = catalogue.media
-        vectors = np.concatenate([one.vectors for one in media.values()], axis=1)
-        widths = [one.vectors.shape[1] for one in media.values()]
-        known = np.repeat(np.stack([one.present for one in media.values()], axis=1), widths, axis=1)
+        vectors, known = _side_by_side(media)
         count = int(np.clip(known.any(axis=1).sum() // PER_CODE, 2, settings.codes))
         books = _books(vectors, known, count, settings, training, rng)
         report = IdReport.of(books, vectors, known, codes=count)
         return cls(catalogue.touched, media, vectors, with_digit(books.assign(vectors, known)), books, report)
+
+
+def _side_by_side(media: Mapping[str, Media]) -> tuple[FloatArray, BoolArray]:
+    """(items, d) vectors of all modalities, 0 where unknown, and (items, d) which numbers are known or were filled."""
+    given = FeatureSet({name: Features(one.vectors, one.present, name) for name, one in media.items()})
+    parts = list(ImputeRidge().fit(given).transform(given).values())
+    known = np.repeat(np.stack([one.present for one in parts], axis=1), [one.dim for one in parts], axis=1)
+    return np.concatenate([one.vectors for one in parts], axis=1), known
 
 
 def _books(

@@ -44,7 +44,7 @@ STEPS = {"dim": 16, "batch_size": 16, "epochs": 40, "patience": 0, "learning_rat
 """For models of the next item."""
 STEPS_WITH_MEDIA = {**STEPS, "epochs": 20, "hide": 0.5}
 """For models of the next item that read media: stopped before they learn the toy world by heart."""
-CODES = {**STEPS, "epochs": 20, "dropout": 0.4}
+CODES = {**STEPS, "epochs": 8, "dropout": 0.5}
 """For models that generate codes of content: likewise."""
 TOWERS = {"dim": 16, "batch_size": 128, "epochs": 15, "patience": 0, "learning_rate": 2e-2}
 """For models with two towers."""
