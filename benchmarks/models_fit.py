@@ -21,14 +21,13 @@ import numpy as np
 from models_peers import PEERS
 from scipy import sparse
 
+from salon import registry
 from salon.arrays import blocks
-from salon.component import Component
 from salon.data import Dataset, Holdout
 from salon.encode.base import FeatureSet
 from salon.errors import SalonError
 from salon.evaluate.cost import measure_fit, measure_latency
 from salon.models.ensemble_choice import some
-from salon.registry import create
 
 TOKEN_DIM = 256
 TOGETHER = 1000
@@ -86,7 +85,7 @@ def chosen(job: dict[str, Any], what: Task) -> dict[str, Any]:
     points = [dict(zip(job["tuned"], values, strict=True)) for values in product(*job["tuned"].values())]
 
     def quality(point: dict[str, Any]) -> float:
-        model = create("model", job["model"], job["settings"] | point)
+        model = registry.create("model", job["model"], job["settings"] | point)
         model.fit(what.data, what.features, rng=job["seed"] + 1, validation=what.valid)
         return float(measured(model, what.valid)["N@20"].mean())
 
@@ -96,9 +95,9 @@ def chosen(job: dict[str, Any], what: Task) -> dict[str, Any]:
 def fitted(job: dict[str, Any], what: Task) -> tuple[Any, dict[str, Any]]:
     """The model, and what its fit cost."""
     peer = PEERS.get(job["model"])
-    model = peer(what.data, what.valid) if peer else create("model", job["model"], chosen(job, what))
-    if job["protocol"] == "cold" and isinstance(model, Component) and not model.handles_cold_items:
+    if not peer and job["protocol"] == "cold" and not registry.resolve("model", job["model"]).handles_cold_items:
         raise SalonError("does not place items without actions")
+    model = peer(what.data, what.valid) if peer else registry.create("model", job["model"], chosen(job, what))
     limited(job["limit"])
     cost = measure_fit(model, what.data, what.features, rng=job["seed"] + 1, validation=what.valid)
     limited(0)
