@@ -14,13 +14,18 @@ from salon.config import Settings, describe
 from salon.data.sources import EventsSource, ItemsSource, UsersSource
 from salon.errors import SalonError
 from salon.pipeline_shop import EncodeSection
+from salon.serve.options import LiveOptions
+from salon.serve.scenarios import Experiment, Promotion, Scenario, Variant
+from salon.serve.settings import GorseNames, Limits, ServeSettings, TenantSettings
 
 FOLDER = Path(__file__).resolve().parent / "reference"
 NOTE = "<!-- Written by docs/build.py from the code; do not edit. -->\n"
 
 
 def settings_table(cls: type[Settings]) -> list[str]:
-    rows = [f"| `{name}` | `{default}` | {text} |" for name, default, text in describe(cls)]
+    below = {name for name, field in cls.model_fields.items() if isinstance(field.default, Settings)}
+    told = [(name, "see below" if name in below else f"`{default}`", text) for name, default, text in describe(cls)]
+    rows = [f"| `{name}` | {default} | {text} |" for name, default, text in told]
     return ["| setting | default | what it does |", "|---|---|---|", *rows, ""] if rows else ["No settings.", ""]
 
 
@@ -39,12 +44,38 @@ def components(title: str, *, deep: bool) -> str:
 
 
 def catalogue() -> str:
-    sections = {"items": ItemsSource, "events": EventsSource, "users": UsersSource, "encode": EncodeSection}
+    classes = {"[items]": ItemsSource, "[events]": EventsSource, "[users]": UsersSource, "[encode]": EncodeSection}
     lines = ["# The catalogue file", "", "One TOML file describes a catalogue. An unknown key is an error.", ""]
-    for name, cls in sections.items():
-        lines += [f"## [{name}]", "", " ".join((cls.__doc__ or "").split()), "", *settings_table(cls)]
+    lines += sections(classes)
     lines += ["## [fuse] and [model]", "", "A `name` and the settings of that component: see components.md.", ""]
     return "\n".join(lines)
+
+
+def server() -> str:
+    file = {
+        "The server itself": ServeSettings,
+        "[limits]": Limits,
+        "[live]": LiveOptions,
+        "[gorse]": GorseNames,
+        "[tenants.NAME]": TenantSettings,
+    }
+    stored = {
+        "A scenario": Scenario,
+        "A promotion of a scenario": Promotion,
+        "An experiment": Experiment,
+        "A variant of an experiment": Variant,
+    }
+    told = "`salon serve MODEL --config FILE` reads one TOML file, at its top or under [serve]; options win over it."
+    lines = ["# The server", "", told, "", *sections(file)]
+    told = "Scenarios and experiments are stored by calls: `PUT /v1/scenarios/NAME`, `PUT /v1/experiments/NAME`."
+    return "\n".join([*lines, told, "", *sections(stored)])
+
+
+def sections(classes: dict[str, type[Settings]]) -> list[str]:
+    lines = []
+    for name, cls in classes.items():
+        lines += [f"## {name}", "", " ".join((cls.__doc__ or "").split()), "", *settings_table(cls)]
+    return lines
 
 
 def commands() -> str:
@@ -77,6 +108,7 @@ def pages(*, deep: bool = True) -> dict[str, str]:
         "components.md": components("Components", deep=False),
         **({"components-torch.md": components("Components that need torch", deep=True)} if deep else {}),
         "catalogue.md": catalogue(),
+        "server.md": server(),
         "commands.md": commands(),
         "errors.md": errors(),
     }
