@@ -26,6 +26,7 @@ from salon.encode.run import CatalogueEncoder
 from salon.errors import ArtifactError, DataError, NotFittedError
 from salon.explain import explain
 from salon.fuse.base import Fuser
+from salon.language.sentences import Sentence
 from salon.models.base import Recommender
 from salon.models.popular import Popular
 from salon.pipeline_answers import Answer, Explanation, Suggestion, explanation
@@ -125,10 +126,11 @@ class Pipeline:
     def findings(self, report: QualityReport) -> list[str]:
         """What was rejected, changed and masked, and what the report found, in sentences."""
         result = self.read_result
-        lines = [f"rejected {count}: {reason}" for reason, count in result.rejects.counts.items()]
-        lines += [f"note: {note}" for note in result.notes]
+        rejects = result.rejects.counts.items()
+        lines: list[str] = [Sentence("rejected", count=count, reason=reason) for reason, count in rejects]
+        lines += [Sentence("noted", note=note) for note in result.notes]
         problems = self.encoded.problems if self.encoded else ()
-        lines += [f"masked {p.field!r} of {p.id!r}: {p.reason}" for p in problems]
+        lines += [Sentence("masked", field=p.field, item=p.id, reason=p.reason) for p in problems]
         return [*lines, *report.findings]
 
     def fit(

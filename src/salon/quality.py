@@ -13,6 +13,7 @@ from pydantic import Field as Setting
 from salon.config import Settings
 from salon.data import Dataset, Field
 from salon.encode.base import FeatureSet
+from salon.language.sentences import Sentence
 from salon.media.report import MediaProblem
 from salon.quality_content import (
     Agreement,
@@ -216,25 +217,20 @@ def _coverage(data: Dataset, features: FeatureSet | None) -> dict[int, int]:
     return {int(number): int((count == number).sum()) for number in np.unique(count)}
 
 
-def _findings(report: QualityReport, rules: QualityLimits) -> list[str]:
+def _findings(report: QualityReport, rules: QualityLimits) -> list[Sentence]:
     """Sentences, the most harmful first."""
-    found = [
-        f"The column {leak.field!r} follows the {leak.of} (rank correlation {leak.correlation:+.2f} over {leak.items} "
-        "items): it may be an aggregate of the answers, so keep it out of the features of an evaluation."
-        for leak in report.leaks
-    ]
+    found = [Sentence("leak", **asdict(leak)) for leak in report.leaks]
     for field in report.fields:
         if field.broken:
-            found.append(f"{field.broken} of {field.present} values of {field.name!r} cannot be used.")
+            found.append(Sentence("broken", count=field.broken, present=field.present, field=field.name))
         if field.share < 1:
-            found.append(f"{field.name!r} is missing for {1 - field.share:.1%} of the {field.table}.")
+            found.append(Sentence(f"missing_in_{field.table}", field=field.name, share=1 - field.share))
         elif field.distinct == 1 and field.present > 1:
-            found.append(f"{field.name!r} has the same value everywhere.")
-    found += [f"{_many(n, 'group')} of duplicates in {name}." for name, n in report.duplicate_groups.items()]
-    found += [f"{_many(n, 'outlier')} in {name!r}." for name, n in report.outlier_counts.items()]
+            found.append(Sentence("same_everywhere", field=field.name))
+    found += [Sentence("duplicates", count=n, field=name) for name, n in report.duplicate_groups.items()]
+    found += [Sentence("outliers", count=n, field=name) for name, n in report.outlier_counts.items()]
     found += [
-        f"{pair.first!r} and {pair.second!r} agree no more than chance (overlap {pair.overlap:.1%}, chance "
-        f"{pair.chance:.1%}): do they belong to the same items?"
+        Sentence("disagree", first=pair.first, second=pair.second, overlap=pair.overlap, chance=pair.chance)
         for pair in report.agreements
         if pair.overlap <= 1.5 * pair.chance
         and pair.items >= rules.shared
@@ -244,25 +240,21 @@ def _findings(report: QualityReport, rules: QualityLimits) -> list[str]:
     return found + _log_findings(report, rules)
 
 
-def _many(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
-
-
-def _log_findings(report: QualityReport, rules: QualityLimits) -> list[str]:
+def _log_findings(report: QualityReport, rules: QualityLimits) -> list[Sentence]:
     log = report.activity
     if not log.events:
-        return ["There are no events: only similarity by content can be had."]
+        return [Sentence("no_events")]
     found = []
     if log.items_untouched:
-        found.append(f"{log.items_untouched} of {report.items} items have no action.")
+        found.append(Sentence("untouched", count=log.items_untouched, total=report.items))
     if log.users_few:
-        found.append(f"{log.users_few} of {report.users} users have fewer than {rules.few} actions.")
+        found.append(Sentence("few_actions", count=log.users_few, total=report.users, few=rules.few))
     if log.repeated > 0:
-        found.append(f"{log.repeated:.1%} of the actions repeat an earlier (user, item).")
+        found.append(Sentence("repeated", share=log.repeated))
     if log.same_twice:
-        found.append(f"{log.same_twice} events are the same in user, item, kind and time.")
+        found.append(Sentence("same_events", count=log.same_twice))
     if log.time_kind == "none":
-        found.append("The events have no time: recency cannot count, and splits cannot follow time.")
+        found.append(Sentence("no_time"))
     if log.time_kind == "timestamp" and not "1990" < log.first[:4] <= log.last[:4] < "2100":
-        found.append(f"Times run from {log.first} to {log.last}: are they seconds?")
+        found.append(Sentence("odd_times", first=log.first, last=log.last))
     return found

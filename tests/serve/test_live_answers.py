@@ -109,7 +109,9 @@ def test_one_bad_event_harms_no_other(service: LiveService) -> None:
 def test_a_session_speaks_for_somebody_unknown(service: LiveService, ask_service: Asks) -> None:
     found = ask_service(service, history=("thing-01", "nowhere", "thing-03"), k=4)
     assert all(int(name[-2:]) % 2 for name in names(found))
-    assert any("nowhere" in note for note in found.notes)
+    assert found.notes == ("The unknown item 'nowhere' of the history was ignored.",)
+    told = ask_service(service, history=("thing-01", "nowhere"), k=4, language="zh")
+    assert told.notes == ("历史记录中有 1 件未知的物品，已忽略，例如 'nowhere'。",)
 
 
 def test_merging_gives_the_session_to_the_person(service: LiveService, ask_service: Asks) -> None:

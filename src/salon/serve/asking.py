@@ -14,6 +14,7 @@ import numpy as np
 
 from salon.data import Queries
 from salon.errors import ArtifactError, SalonError, SettingError, UnknownIdError
+from salon.language.sentences import Sentence, said
 from salon.rerank.exploration import Policy
 from salon.serve.answers import served, unknown_in
 from salon.serve.engine import Engine
@@ -108,7 +109,7 @@ class Asking:
             place = engine.places.place(ask.scenario, ask.user or str(ask.context.get("session", "")), now)
             live, notes = self._live(place)
             if ask.scenario and ask.scenario not in engine.places.scenarios:
-                notes = (*notes, f"The scenario {ask.scenario!r} is not defined; defaults hold.")
+                notes = (*notes, Sentence("unknown_scenario", name=ask.scenario))
             profile, more = profile_row(live.profiles, ask.profile or person.fields)
             if item:
                 row = live.catalogue.rows.get(item, -1)
@@ -129,8 +130,7 @@ class Asking:
         engine = self.engine
         one = engine.used.get(place.version) if place.version else engine.current
         if one is None:
-            note = f"The version {place.version!r} of the experiment is not loaded; the live one answers."
-            return engine.current.shelf.live, (note,)
+            return engine.current.shelf.live, (Sentence("version_not_loaded", name=place.version),)
         return one.shelf.live, ()
 
     def _continued(self, ask: Ask) -> tuple[Ask, tuple[str, ...]]:
@@ -182,6 +182,7 @@ class Asking:
         except SalonError as error:
             return error
         notes = (*ready.notes, *notes_of(question, found, unknown_in(question.live, question.ask)))
+        notes = said(notes, question.ask.language)
         live, place = question.live, ready.place
         more = found.allowed > len(found.rows) and len(found.rows) == question.ask.k
         reply = Reply(name, items, live.version, question.ask.scenario, place.experiment, place.variant, notes, more)

@@ -11,6 +11,7 @@ import numpy as np
 from salon.artifacts import read_json
 from salon.errors import SalonError
 from salon.feedback.drift import Drift, of_kinds, of_numbers
+from salon.language.sentences import said
 from salon.language.template import PHRASES
 from salon.pipeline_answers import as_plain
 from salon.serve.engine import Engine
@@ -120,18 +121,18 @@ def _modalities(engine: Engine) -> Mapping[str, float]:
     return {name: float(one.present[: len(shown)][shown].sum()) / count for name, one in live.features.items()}
 
 
-def quality(engine: Engine) -> Mapping[str, Any]:
-    """The report on the data that the live version was fitted on, with what was found in sentences."""
+def quality(engine: Engine, language: str = "en") -> Mapping[str, Any]:
+    """The report on the data that the live version was fitted on, with what was found in sentences of a language."""
     version = engine.current.shelf.version
 
     def made() -> Mapping[str, Any]:
         pipeline = engine.registry.load(engine.registry.get(version))
         report = pipeline.check()
-        found: Mapping[str, Any] = as_plain({**report.to_dict(), "sentences": pipeline.findings(report)})
-        return found
+        return {"report": as_plain(report.to_dict()), "sentences": pipeline.findings(report)}
 
     with engine.looking:
-        return {**engine.looked.find(("quality", version), made), "version": version}
+        found = engine.looked.find(("quality", version), made)
+    return {**found["report"], "sentences": list(said(found["sentences"], language)), "version": version}
 
 
 def plane_of(engine: Engine, most: int) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from salon.language.sentences import Sentence
 from salon.serve.values import Reply
 
 log = logging.getLogger(__name__)
@@ -24,19 +25,6 @@ STATS_SECONDS = 5.0
 """How long the numbers of the service may be old."""
 CONTENT = "text/plain; version=1.0.0; charset=utf-8"
 """The media type of the text that Prometheus reads."""
-
-NOTES = {
-    "no history": "no_history",
-    "no answer": "no_answer",
-    "are new": "new_items",
-    "unknown ids": "unknown_ids",
-    "not defined": "unknown_scenario",
-    "not loaded": "version_not_loaded",
-    "No item is allowed": "nothing_allowed",
-    "items are allowed": "few_allowed",
-    "catalogue is empty": "empty_catalogue",
-}
-"""Words of a note to the label that it is counted under; notes themselves can hold ids."""
 
 GAUGES = (
     ("coverage", "Share of the items that were shown since the start.", ("coverage",)),
@@ -97,16 +85,11 @@ class Metrics:
         for item in reply.items:
             self.items.labels(item.source).inc()
         for note in reply.notes:
-            self.notes.labels(kind_of(note)).inc()
+            self.notes.labels(note.kind if isinstance(note, Sentence) else "other").inc()
 
     def page(self) -> bytes:
         """The text that Prometheus reads."""
         return generate_latest(self.registry)
-
-
-def kind_of(note: str) -> str:
-    """The label of a note."""
-    return next((kind for words, kind in NOTES.items() if words in note), "other")
 
 
 class _Stats:

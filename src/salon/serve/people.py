@@ -14,6 +14,7 @@ from scipy import sparse
 from salon.data import Queries
 from salon.data.profiles import Profiles
 from salon.errors import DataError
+from salon.language.sentences import Sentence
 from salon.serve.bounded import Bounded
 from salon.serve.catalogue import Catalogue
 from salon.serve.tastes import Taste, Tastes
@@ -126,7 +127,7 @@ def asked(
     notes: tuple[str, ...] = ()
     unknown = [name for name, row in zip(history, rows[len(taste.items) :], strict=True) if row < 0]
     if unknown:
-        notes = (f"{len(unknown)} unknown items of the history were ignored, such as {unknown[0][:40]!r}.",)
+        notes = (Sentence("unknown_history", count=len(unknown), first=unknown[0][:40]),)
     there = np.flatnonzero(rows >= 0)
     last = {int(rows[i]): int(i) for i in there}  # an item counts at its last place, with its latest weight
     kept = np.fromiter(sorted(last.values()), np.int64, len(last))
@@ -158,7 +159,7 @@ def profile_row(
             try:
                 total += profiles.row({name: _written(one)}).toarray()
             except DataError:
-                notes.append(f"The profile value {name}={str(one)[:40]!r} is unknown and was ignored.")
+                notes.append(Sentence("unknown_profile", name=name, value=str(one)[:40]))
     return sparse.csr_array(np.minimum(total, 1)), tuple(notes)
 
 

@@ -14,6 +14,7 @@ from salon.serve.examples import shown
 from salon.serve.once import IdempotencyKey, OnceRoute
 from salon.serve.problems import declared
 from salon.serve.schemas import DeletedOut, Fields, JobOut
+from salon.serve.schemas_ask import Language
 from salon.serve.schemas_shop import JobsOut, VersionBody, VersionOut, VersionsOut, job_out
 from salon.serve.state import Caller
 
@@ -124,9 +125,9 @@ async def get_catalogue(caller: Reader) -> dict[str, Any]:
 
 
 @router.get("/quality", responses=shown(examples.QUALITY))
-async def get_quality(caller: Reader) -> dict[str, Any]:
+async def get_quality(caller: Reader, language: Language = "en") -> dict[str, Any]:
     """The report on the data."""
-    return dict(await caller.run(caller.service.quality))
+    return dict(await caller.run(caller.service.quality, language))
 
 
 @router.get("/map", responses=shown(examples.MAP))

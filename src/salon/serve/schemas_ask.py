@@ -14,7 +14,7 @@ from salon.serve.values import Ask, Found, Reply, Served
 Ids = Annotated[list[Id], Field(max_length=10_000)]
 Expression = Annotated[str, Field(max_length=10_000)]
 Count = Annotated[int, Field(ge=1, le=10_000, description="How many items.", examples=[5])]
-Language = Annotated[Literal["en", "zh"], Field(description="Of the reasons.")]
+Language = Annotated[Literal["en", "zh"], Field(description="Of reasons, notes and findings.")]
 
 
 class Rules(Body):

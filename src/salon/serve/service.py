@@ -225,9 +225,9 @@ class LiveService:
         """What each variant reached."""
         return trials.results(self.engine, name)
 
-    def quality(self) -> Mapping[str, Any]:
+    def quality(self, language: str = "en") -> Mapping[str, Any]:
         """The report on the data."""
-        return insight.quality(self.engine)
+        return insight.quality(self.engine, language)
 
     def map(self, most: int = 2000) -> Mapping[str, Any]:
         """The catalogue in the plane."""

@@ -16,6 +16,7 @@ from scipy import sparse
 
 from salon.arrays import top_k
 from salon.errors import SettingError, did_you_mean
+from salon.language.sentences import Sentence
 from salon.rerank.candidates import Blend, blended
 from salon.rerank.columns import Columns, Labels, Texts, scalar
 from salon.rerank.diversity import dpp, mmr
@@ -332,19 +333,18 @@ def notes_of(question: Question, found: Listed, unknown: Mapping[str, Sequence[s
     notes = list(question.asked.notes)
     for what, names in unknown.items():
         if names:
-            notes.append(f"{len(names)} unknown ids in {what} were ignored, such as {names[0][:40]!r}.")
+            notes.append(Sentence("unknown_ids", count=len(names), where=what, first=names[0][:40]))
     live, k = question.live, question.ask.k
     if not live.catalogue.count:
-        notes.append("The catalogue is empty.")
+        notes.append(Sentence("empty_catalogue"))
     elif not found.allowed:
-        notes.append("No item is allowed by the filter, the exclusions and the history.")
+        notes.append(Sentence("nothing_allowed"))
     elif len(found.rows) < k and len(found.rows) == found.allowed:
-        notes.append(f"Only {found.allowed} items are allowed.")
-    counts = {name: found.sources.count(name) for name in ("popular", "new")}
-    if not question.popular and counts["popular"]:
-        nobody = not len(question.asked.query.items)
-        why = "no history: popular items" if nobody else "the model has no answer for them: popular items"
-        notes.append(f"{counts['popular']} of {len(found.rows)} items: {why}.")
-    if counts["new"] and "new" not in question.settings.sources:
-        notes.append(f"{counts['new']} of {len(found.rows)} items are new, and nothing is known of them yet.")
+        notes.append(Sentence("few_allowed", count=found.allowed))
+    popular, new = (found.sources.count(name) for name in ("popular", "new"))
+    if not question.popular and popular:
+        why = "no_answer" if len(question.asked.query.items) else "no_history"
+        notes.append(Sentence(why, count=popular, total=len(found.rows)))
+    if new and "new" not in question.settings.sources:
+        notes.append(Sentence("new_items", count=new, total=len(found.rows)))
     return tuple(notes)

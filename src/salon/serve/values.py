@@ -33,7 +33,7 @@ class Ask:
         context: What is known of the moment, such as device or hour, for expressions and rankers.
         fields: Item fields to return; None returns the title alone.
         explained: Whether items come with reasons.
-        language: Of the reasons: "en" or "zh".
+        language: Of reasons and notes: "en" or "zh".
         seen: Whether items of the history may come back.
         after: A recommendation id whose items are not answered again (next page).
         logged: Whether the answer is kept as an exposure, so that events can be attributed to it.
@@ -314,8 +314,8 @@ class Service(Protocol):
     def experiment_results(self, name: str) -> Mapping[str, Any]:
         """What each variant reached, with intervals that hold at any time, and the check of the sample ratio."""
 
-    def quality(self) -> Mapping[str, Any]:
-        """The report on the data."""
+    def quality(self, language: str = "en") -> Mapping[str, Any]:
+        """The report on the data, its sentences in a language."""
 
     def map(self, most: int = 2000) -> Mapping[str, Any]:
         """The catalogue in the plane: {"items": [{id, title, x, y, label, image}], "label": field}."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from salon.errors import ConflictError, MediaError, SettingError, UnknownIdError, did_you_mean
+from salon.language.sentences import Sentence, said
 from salon.media.image import decode_image
 from salon.serve.values import Ask, Found, Job, Reason, Receipt, Reply, Served
 from salon.store.values import AuditEntry, Page, StoredEvent, StoredItem, StoredKey, StoredReply, StoredUser, Version
@@ -174,7 +175,8 @@ class MemoryService:
         items = tuple(self._served(row, scores[row.id], found, ask, history) for row in rows[: ask.k])
         name = f"r-{next(self.count)}"
         self.shown[name] = (ask, [*gone, *(item.id for item in items)])
-        notes = () if history or score else ("no history: popular items",)
+        shown = len(items)
+        notes = () if history or score else said([Sentence("no_history", count=shown, total=shown)], ask.language)
         return Reply(name, items, "v2", ask.scenario, notes=notes, more=len(rows) > ask.k)
 
     def _score(self, item: StoredItem, history: Sequence[str]) -> float:
@@ -416,7 +418,7 @@ class MemoryService:
             raise UnknownIdError(f"There is no experiment {name!r}.")
         return {"name": name, "variants": {}, "ratio": {"p": 1.0}}
 
-    def quality(self) -> Mapping[str, Any]:
+    def quality(self, language: str = "en") -> Mapping[str, Any]:
         return {"findings": []}
 
     def map(self, most: int = 2000) -> Mapping[str, Any]:

@@ -306,7 +306,7 @@ def test_no_log_line_and_no_error_holds_a_key(two: Running, monkeypatch: pytest.
     text = two.keys["admin"]
     secret = text.split("_", 2)[2]
 
-    def fails() -> None:
+    def fails(language: str) -> None:
         raise RuntimeError(f"told by mistake: {text}")
 
     monkeypatch.setattr(two.service, "quality", fails)

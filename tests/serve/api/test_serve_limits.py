@@ -123,7 +123,7 @@ def test_a_full_queue_is_told_and_empties_again(
     full = serving(limits={"threads": 1, "waiting": 1})
     gate, inside = threading.Event(), threading.Event()
 
-    def slow() -> dict[str, object]:
+    def slow(language: str) -> dict[str, object]:
         inside.set()
         assert gate.wait(20)
         return {}

@@ -40,7 +40,7 @@ def call(served: Running) -> Call:
 def test_an_answer_says_who_found_each_item_and_that_nothing_was_known(call: Call) -> None:
     answer = call("POST", "/v1/recommend", json={"user": "nobody", "k": 3}).json()
     assert [item["source"] for item in answer["items"]] == ["popular"] * 3
-    assert answer["notes"] == ["no history: popular items"]
+    assert answer["notes"] == [f"{len(answer['items'])} of {len(answer['items'])} items: no history: popular items."]
     assert answer["more"] is True
     assert answer["recommendation_id"]
 
@@ -318,7 +318,7 @@ def test_probes_need_no_key(served: Running) -> None:
 
 
 def test_a_bug_is_told_without_its_insides(call: Call, served: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails() -> None:
+    def fails(language: str) -> None:
         raise RuntimeError("the inside of a bug")
 
     monkeypatch.setattr(served.service, "quality", fails)

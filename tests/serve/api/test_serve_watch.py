@@ -17,9 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from serve_double import Running
 
 from salon.errors import SettingError
+from salon.language.sentences import Sentence
 from salon.serve import telemetry
 from salon.serve.logs import REQUEST_ID, JsonFormatter, configure
-from salon.serve.metrics import NOTES, Metrics, kind_of
+from salon.serve.metrics import Metrics
 from salon.serve.settings import ServeSettings, read_settings
 from salon.serve.values import Reply, Served
 
@@ -76,13 +77,13 @@ def test_numbers_are_told_while_the_service_cannot_tell_its_own() -> None:
 
 
 def test_no_note_brings_an_id_into_a_label() -> None:
-    notes = [
-        "3 of 10 items: no history: popular items.",
-        "2 unknown ids in exclude were ignored, such as 'secret'.",
-        "secret",
-    ]
-    assert [kind_of(note) for note in notes] == ["no_history", "unknown_ids", "other"]
-    assert len(set(NOTES.values())) == len(NOTES)
+    metrics = Metrics(dict)
+    unknown = Sentence("unknown_ids", "zh", count=2, where="exclude", first="secret")
+    metrics.answered(Reply("r", (), notes=(unknown, unknown, "secret")))
+    page = metrics.page().decode()
+    assert 'salon_notes_total{note="unknown_ids"} 2.0' in page
+    assert 'salon_notes_total{note="other"} 1.0' in page
+    assert "secret" not in page
 
 
 # -- log lines ---------------------------------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ def test_each_call_is_one_line_of_json_that_names_no_person(served: Running, lin
 def test_lines_of_a_call_have_its_id_in_every_thread(
     served: Running, lines: Callable[..., list], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def noisy() -> dict[str, object]:
+    def noisy(language: str) -> dict[str, object]:
         logging.getLogger("salon.somewhere").warning("deep inside")
         return {}
 

@@ -81,6 +81,8 @@ def test_the_data_report_tells_what_the_drawn_shop_lacks(visit: Look) -> None:
     assert "'video' is missing for" in told
     row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="video", exact=True)).first
     assert row.locator(".meter").count() == 1
+    page.get_by_role("button", name="中文").click()
+    page.wait_for_function("() => document.querySelector('.findings')?.innerText.includes('的物品缺少 \\'video\\'')")
 
 
 def test_the_map_is_moved_by_keys_and_by_the_wheel_and_finds_things(visit: Look) -> None:

@@ -86,7 +86,7 @@ export async function tell(event) {
 export const takeBack = (event) => call("DELETE", `v1/events?event_id=${encodeURIComponent(event)}`);
 
 export const stats = (signal) => get("v1/stats", {}, signal).then(read.stats);
-export const quality = () => get("v1/quality");
+export const quality = (language) => get("v1/quality", { language });
 export const map = () => get("v1/map").then(read.map);
 export const comparison = () => get("v1/comparison").then(read.comparison);
 export const audit = () => get("v1/audit");

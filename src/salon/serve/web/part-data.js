@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { shares } from "./chart.js";
 import { h, put, said } from "./dom.js";
-import { ago, figures, named, number, percent, t } from "./i18n.js";
+import { ago, figures, language, named, number, percent, t } from "./i18n.js";
 import { figureList, head, load, panel, table, wide } from "./panels.js";
 import { nothing } from "./shell.js";
 
@@ -161,5 +161,5 @@ function report(found) {
 export async function show(place) {
   const contents = h("div", { class: "rows" });
   put(place, head(t("part.data"), t("data.words")), contents);
-  await load(contents, api.quality, report, "tall");
+  await load(contents, () => api.quality(language), report, "tall");
 }
