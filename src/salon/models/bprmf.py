@@ -17,8 +17,6 @@ class BPRMFSettings(DeepSettings):
 
     reg: float = Field(2e-2, ge=0)
     """Weight of the squared vectors of a batch."""
-    negatives: int = Field(4, ge=1)
-    """Items nobody liked that each liked one is compared with, drawn uniformly."""
     learning_rate: float = Field(1e-2, gt=0)
     """Step size of Adam."""
 

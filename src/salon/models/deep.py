@@ -42,9 +42,9 @@ class DeepSettings(TrainingSettings):
 
     dim: int = Field(64, ge=2)
     """Numbers per vector."""
-    reg: float = Field(1e-4, ge=0)
+    reg: float = Field(1e-3, ge=0)
     """Weight of the squared vectors of a batch, before propagation."""
-    negatives: int = Field(2, ge=1)
+    negatives: int = Field(4, ge=1)
     """Items nobody liked that each liked one is compared with, drawn uniformly."""
     epochs: int = Field(300, ge=1)
     """Most passes over the likes."""

@@ -18,10 +18,6 @@ class LightGCNSettings(DeepSettings):
 
     layers: int = Field(2, ge=0, le=8)
     """Steps over the graph; 0 is matrix factorisation."""
-    reg: float = Field(1e-3, ge=0)
-    """Weight of the squared vectors of a batch, before propagation."""
-    negatives: int = Field(4, ge=1)
-    """Items nobody liked that each liked one is compared with, drawn uniformly."""
     learning_rate: float = Field(1e-2, gt=0)
     """Step size of Adam."""
 

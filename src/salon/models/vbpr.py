@@ -29,6 +29,8 @@ class VBPRSettings(MediaSettings):
 
     reg: float = Field(1e-2, ge=0)
     """Weight of the squared vectors and biases of a batch."""
+    learning_rate: float = Field(1e-2, gt=0)
+    """Step size of Adam."""
 
 
 class VBPR(DeepRecommender):

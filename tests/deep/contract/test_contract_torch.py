@@ -60,7 +60,8 @@ TREES = {"members": {"linear": {"search": False}, "itemknn": {}, "popular": {}},
 FUSERS = {"dim": 16, "epochs": 2}
 """For fusers, whose suite asks nothing about quality."""
 GROUPS: list[tuple[dict[str, Any], str]] = [
-    (PAIRS, "bprmf lightgcn xsimgcl vbpr freedom bm3 lattice mgcn smore lgmrec alpharec mmgnn"),
+    ({**PAIRS, "reg": 0.1}, "vbpr"),
+    (PAIRS, "bprmf lightgcn xsimgcl freedom bm3 lattice mgcn smore lgmrec alpharec mmgnn"),
     (STEPS, "gru4rec sasrec"),
     (STEPS_WITH_MEDIA, "mediasasrec mmrnn"),
     (CODES, "generative"),
