@@ -47,4 +47,4 @@ def test_given_questions_that_rank_all_items_decide() -> None:
         name: cold[model.fit(warm, items, rng=0, validation=given).recommend(asked.queries, 12).ids].mean()
         for name, given in {"all": asked, "some": Holdout(asked.queries, asked.targets, candidates=~cold)}.items()
     }
-    assert shown["all"] < 0.8 * shown["some"]
+    assert shown["all"] < 0.9 * shown["some"]
