@@ -16,7 +16,10 @@ from salon.types import BoolArray, FloatArray
 
 
 class Graph:
-    """A sparse matrix (n, m) float32 with its transpose ready for the gradient; copied to a device when first used."""
+    """A sparse matrix (n, m) float32 with its transpose ready for the gradient; copied to a device when first used.
+
+    Products are float32 in mixed precision too: torch has no sparse ones of half precision on CPUs.
+    """
 
     def __init__(self, matrix: sparse.csr_array) -> None:
         matrix = sparse.csr_array(matrix, dtype=np.float32)
@@ -24,21 +27,24 @@ class Graph:
 
     def __call__(self, vectors: Tensor) -> Tensor:
         """(n, d) = matrix @ (m, d)."""
-        there, back = self._on(vectors.device)
-        product: Tensor = _Product.apply(there, back, vectors)
-        return product
+        return _product(*self._on(vectors.device), vectors)
 
     def back(self, vectors: Tensor) -> Tensor:
         """(m, d) = matrix^T @ (n, d)."""
         there, back = self._on(vectors.device)
-        product: Tensor = _Product.apply(back, there, vectors)
-        return product
+        return _product(back, there, vectors)
 
     def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         if device not in self._there:
             there, back = next(iter(self._there.values()))
             self._there[device] = (there.to(device), back.to(device))
         return self._there[device]
+
+
+def _product(there: Tensor, back: Tensor, vectors: Tensor) -> Tensor:
+    with torch.autocast(vectors.device.type, enabled=False):
+        product: Tensor = _Product.apply(there, back, vectors.float())
+    return product
 
 
 class _Product(torch.autograd.Function):

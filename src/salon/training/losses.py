@@ -32,7 +32,7 @@ def sampled_softmax(
     """
     if positive_log_q is not None and negative_log_q is not None:
         positive, negative = positive - positive_log_q, negative - negative_log_q
-    negative = negative.expand(len(positive), -1)
+    positive, negative = _precise(positive), _precise(negative).expand(len(positive), -1)
     return (torch.logsumexp(torch.cat([positive.unsqueeze(1), negative], dim=1), dim=1) - positive).mean()
 
 
@@ -53,7 +53,7 @@ def in_batch_softmax(
         log_q: (c,) log of the chance of a draw to be the item; with further negatives that of the mixture (Yang et al.,
             WWW 2020), see `mixed_log_q`. None: every draw weighs 1.
     """
-    scores, place, weights = queries @ items.T, wanted.unsqueeze(1), counts.log()
+    scores, place, weights = _products(queries, items), wanted.unsqueeze(1), counts.log()
     if log_q is not None:
         weights = weights - log_q - counts.sum().log()
     return functional.cross_entropy((scores + weights).scatter(1, place, scores.gather(1, place)), wanted)
@@ -85,7 +85,17 @@ def chunked_softmax(queries: Tensor, items: Tensor, targets: Tensor, *, chunk: i
 
 
 def _log_sum(queries: Tensor, items: Tensor) -> Tensor:
-    return torch.logsumexp(queries @ items.T, dim=1)
+    return torch.logsumexp(_products(queries, items), dim=1)
+
+
+def _products(queries: Tensor, items: Tensor) -> Tensor:
+    """(n, c) of each with each."""
+    return _precise(queries @ items.T)
+
+
+def _precise(scores: Tensor) -> Tensor:
+    """At least float32: half precision, which products come in when mixed, loses sums of exponentials."""
+    return scores.float() if scores.element_size() < 4 else scores
 
 
 def info_nce(one: Tensor, other: Tensor, temperature: Tensor | float, *, symmetric: bool = True) -> Tensor:
@@ -99,7 +109,7 @@ def info_nce(one: Tensor, other: Tensor, temperature: Tensor | float, *, symmetr
 
     Source: van den Oord et al., "Representation Learning with Contrastive Predictive Coding", 2018.
     """
-    scores = functional.normalize(one, dim=1) @ functional.normalize(other, dim=1).T / temperature
+    scores = _products(functional.normalize(one, dim=1), functional.normalize(other, dim=1)) / temperature
     places = torch.arange(len(one), device=one.device)
     there = functional.cross_entropy(scores, places)
     return (there + functional.cross_entropy(scores.T, places)) / 2 if symmetric else there

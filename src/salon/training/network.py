@@ -30,8 +30,9 @@ def seeded(rng: np.random.Generator) -> Iterator[None]:
 
 
 def to_numpy(tensor: torch.Tensor) -> FloatArray:
-    """A copy on the processor, not attached to any graph."""
-    return tensor.detach().cpu().numpy().copy()
+    """A copy on the processor, not attached to any graph; bfloat16, which numpy does not know, becomes float32."""
+    plain = tensor.detach().cpu()
+    return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy().copy()
 
 
 def weights_of(network: nn.Module) -> dict[str, np.ndarray[Any, Any]]:

@@ -31,7 +31,7 @@ class TrainingSettings(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train; "auto" takes a GPU where there is one."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """Number format; the mixed ones are for GPUs."""
+    """Number format. The mixed ones are for GPUs; with AMX bf16-mixed is faster where all items are scored."""
     processes: int = Field(1, ge=1, le=64)
     """Processes that share every batch and average their gradients."""
     checkpoint: str = ""

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from salon import registry
+from salon.data.toy import content_world
 from salon.errors import MissingExtraError
 from salon.testing import check_fuser, check_recommender
+from salon.testing.recommenders import features_of
 
 NOT_HERE = {"openclip"}
 """Extras that `make test-torch` does not install: open_clip cannot be imported without torchvision."""
@@ -36,6 +39,18 @@ def test_fuser_keeps_the_contract(name: str) -> None:
 @pytest.mark.parametrize("name", deep("model"))
 def test_model_keeps_the_contract(name: str) -> None:
     check_recommender(registry.resolve("model", name), **QUICK.get(name, {}))
+
+
+@pytest.mark.parametrize("name", [n for n in deep("model") if n != "lambdamart"])
+def test_model_learns_alike_in_mixed_precision(name: str) -> None:
+    """Products in bfloat16 change the scores a little, and nothing else."""
+    world, cls = content_world(), registry.resolve("model", name)
+    settings = {**QUICK.get(name, {}), "epochs": 2}
+    fits = [cls(**settings, precision=p).fit(world.data, features_of(world), rng=3) for p in ("32-true", "bf16-mixed")]
+    plain, mixed = (model.score(world.data.queries()) for model in fits)
+    placed = np.isfinite(plain)
+    np.testing.assert_array_equal(np.isfinite(mixed), placed)
+    assert np.corrcoef(plain[placed], mixed[placed])[0, 1] > 0.98
 
 
 PAIRS = {"dim": 16, "batch_size": 512, "epochs": 30, "patience": 0, "learning_rate": 0.02, "reg": 1e-2}
