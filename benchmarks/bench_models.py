@@ -51,7 +51,8 @@ def job(name: str, dataset: str, protocol: str, seed: int) -> dict[str, Any]:
     settings |= variant.get("settings", {})
     features = variant.get("features", "media")
     return {
-        "set": dataset, "protocol": protocol, "model": name, "seed": seed, "limit": PLAN["limit"] * (2 if variant.get("best") else 1),
+        "set": dataset, "protocol": protocol, "model": name, "seed": seed,
+        "limit": PLAN["limit"] * (2 if variant.get("best") else 1),
         "registered": name if variant.get("peer") else model, "settings": settings, "features": features,
         "tuned": PLAN["tuned"].get(name, PLAN["tuned"].get(model, {})),
     }  # fmt: skip
