@@ -183,7 +183,9 @@ class ReplyOut(Out):
     scenario: str
     experiment: str = Field(description="The experiment that the person is in, or empty.")
     variant: str
-    notes: list[str] = Field(description="What a caller should know.", examples=[["no history: popular items"]])
+    notes: list[str] = Field(
+        description="What a caller should know.", examples=[["3 of 3 items: no history: popular items."]]
+    )
     more: bool = Field(description="Whether another page can follow.")
 
     @classmethod

@@ -114,7 +114,7 @@ class Reply:
         scenario: As asked.
         experiment: Name of the experiment that the person is in, or "".
         variant: Their variant, or "".
-        notes: What a caller should know, such as "no history: popular items".
+        notes: What a caller should know, such as that only popular items could be given.
         more: Whether another page can follow.
     """
 
