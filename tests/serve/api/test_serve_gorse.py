@@ -39,7 +39,8 @@ class Address:
 def gorse(shop_models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """A server on a free port; the categories of Gorse are the field `kind`, its comments the field `name`."""
     home = tmp_path_factory.mktemp("gorse")
-    service = LiveService(shop_models["linear"] / "model", home=home, options=LiveOptions(update_seconds=0.05))
+    still = LiveOptions(update_seconds=3600, follow_seconds=3600)  # else a list may change between two of its pages
+    service = LiveService(shop_models["linear"] / "model", home=home, options=still)
     service.start()
     text, key = make_key("gorse", ["write"])
     service.engine.store.keys.add(key)
@@ -57,6 +58,7 @@ def gorse(shop_models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
     yield Address(f"http://127.0.0.1:{port}", text)
     server.should_exit = True
     thread.join()
+    service.close()
 
 
 @pytest.fixture
