@@ -73,11 +73,11 @@ class Block(nn.Module):
         self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
         self.dense = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
 
-    def forward(self, x: Tensor, absent: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, tokens, dim) and the attention (n, tokens, tokens), mean over the heads."""
+    def forward(self, x: Tensor, absent: Tensor, wanted: slice) -> tuple[Tensor, Tensor]:
+        """(n, wanted, dim) of x (n, tokens, dim), and how these looked at all, (n, wanted, tokens), mean over heads."""
         normed = self.norms[0](x)
-        mixed, weights = self.attention(normed, normed, normed, key_padding_mask=absent)
-        x = x + mixed
+        mixed, weights = self.attention(normed[:, wanted], normed, normed, key_padding_mask=absent)
+        x = x[:, wanted] + mixed
         return x + self.dense(self.norms[1](x)), weights
 
 
@@ -96,15 +96,15 @@ class TransformerJoiner(Joiner):
         """What comes out, (n, dim), and how the pooled tokens looked at the modalities, (n, modalities)."""
         x = torch.cat([self.first.expand(len(tokens), -1, -1), tokens + self.kind], dim=1)
         absent = torch.cat([torch.zeros_like(there[:, :1]), ~there], dim=1)
-        looks = []
-        for layer in self.layers:
-            x, attention = layer(x, absent)
-            looks.append(attention)
-        x = self.norm(x)
-        first = torch.ones_like(absent).cumsum(dim=1) == 1
-        pooled = first if self.pool == "cls" else ~absent & ~first
-        share = (pooled.to(x.dtype) / pooled.sum(dim=1, keepdim=True)).unsqueeze(1)  # (n, 1, tokens)
-        return (share @ x).squeeze(1), (share @ torch.stack(looks).mean(dim=0)).squeeze(1)[:, 1:]
+        pooled, looks = slice(0, 1) if self.pool == "cls" else slice(1, None), []
+        for layer in self.layers[:-1]:
+            x, attention = layer(x, absent, slice(None))
+            looks.append(attention[:, pooled])
+        x, attention = self.layers[-1](x, absent, pooled)  # of the last layer nothing else is used
+        looks.append(attention)
+        present = (~absent[:, pooled]).to(x.dtype)
+        share = (present / present.sum(dim=1, keepdim=True)).unsqueeze(1)  # (n, 1, pooled)
+        return (share @ self.norm(x)).squeeze(1), (share @ torch.stack(looks).mean(dim=0)).squeeze(1)[:, 1:]
 
     def forward(self, tokens: Tensor, there: Tensor) -> Tensor:
         """(n, dim)."""
