@@ -118,12 +118,16 @@ class ContentKNN(Recommender):
 
     def _max(self, history: sparse.csr_array) -> FloatArray:
         scores = np.full(history.shape, -np.inf, np.float32)
-        owner = np.repeat(np.arange(history.shape[0]), np.diff(history.indptr))
-        for part in blocks(history.nnz, block_size(self.n_items_)):
-            items = history.indices[part]
-            similar = self._compared(self.vectors_[items], self.present_[items])  # (actions, items)
-            queries, starts = np.unique(owner[part], return_index=True)
-            scores[queries] = np.maximum(scores[queries], np.maximum.reduceat(similar, starts, axis=0))
+        liked, size = np.unique(history.indices), block_size(self.n_items_)
+        for part in blocks(len(liked), size):
+            items = liked[part]
+            similar = self._compared(self.vectors_[items], self.present_[items])  # (liked, items), for all who share them
+            here = sparse.csr_array(history[:, items])
+            owner = np.repeat(np.arange(here.shape[0]), np.diff(here.indptr))
+            for actions in blocks(here.nnz, size):
+                queries, starts = np.unique(owner[actions], return_index=True)
+                best = np.maximum.reduceat(similar[here.indices[actions]], starts, axis=0)
+                scores[queries] = np.maximum(scores[queries], best)
         return scores
 
     def _compared(self, profile: FloatArray, has: BoolArray) -> FloatArray:
