@@ -121,7 +121,7 @@ class ContentKNN(Recommender):
         liked, size = np.unique(history.indices), block_size(self.n_items_)
         for part in blocks(len(liked), size):
             items = liked[part]
-            similar = self._compared(self.vectors_[items], self.present_[items])  # (liked, items), for all who share them
+            similar = self._compared(self.vectors_[items], self.present_[items])  # (liked, items)
             here = sparse.csr_array(history[:, items])
             owner = np.repeat(np.arange(here.shape[0]), np.diff(here.indptr))
             for actions in blocks(here.nnz, size):
