@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from salon.training.dropout import Dropout
+
 
 class TowerNetwork(nn.Module):
     """Blocks one after the other, the last of which pools, and a head.
@@ -30,7 +32,7 @@ class TowerNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, dim))
+        self.head = nn.Sequential(Dropout(dropout), nn.Linear(width, dim))
         self.sequential = sequential
 
     def run(self, values: Tensor, lengths: Tensor, start: int, stop: int) -> Tensor:

@@ -19,6 +19,7 @@ from salon.errors import SettingError
 from salon.fuse.align import Aligner, AlignSettings, held_out, pair_score
 from salon.fuse.collaborative import collaborative_features
 from salon.training.batches import shuffled
+from salon.training.dropout import Dropout
 from salon.training.loop import History, train
 from salon.training.losses import info_nce
 from salon.training.network import NetworkComponent, seeded, to_numpy
@@ -255,5 +256,5 @@ def _head(size: int, settings: ContrastiveSettings) -> nn.Module:
     """Rows that are centred need no offset, and one drawn at random would part the modalities from the start."""
     last = nn.Linear(settings.hidden or size, settings.dim, bias=not settings.centre)
     if not settings.hidden:
-        return nn.Sequential(nn.Dropout(settings.dropout), last)
-    return nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(size, settings.hidden), nn.GELU(), last)
+        return nn.Sequential(Dropout(settings.dropout), last)
+    return nn.Sequential(Dropout(settings.dropout), nn.Linear(size, settings.hidden), nn.GELU(), last)

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from salon.training.dropout import Dropout
+
 
 class Joiner(nn.Module):
     """Base of joining modules: tokens (n, modalities, dim) and a mask (n, modalities) to (n, dim).
@@ -52,7 +54,7 @@ class FusionNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.dim, self.steps, self.joiner = dim, steps, joiner
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         self.towers = nn.ModuleList([_tower(size // steps, dim, separate) for size in sizes])
         self.after = nn.Identity() if separate else nn.Linear(dim, dim)
         self.decoders = nn.ModuleList([nn.Linear(dim, size) for size in sizes])

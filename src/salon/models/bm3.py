@@ -22,6 +22,7 @@ from salon.models.deep_network import (
     squared,
     table,
 )
+from salon.training.dropout import dropped
 
 
 class BM3Settings(MediaSettings):
@@ -101,7 +102,7 @@ class BM3Network(MediaNetwork):
         return loss + self.settings.reg * squared(all_users, all_items, (users, items, negatives))
 
     def _target(self, vectors: Tensor) -> Tensor:
-        return functional.dropout(vectors.detach(), self.settings.dropout, self.training)
+        return dropped(vectors.detach(), self.settings.dropout) if self.training else vectors.detach()
 
 
 def apart(users: Tensor, items: Tensor, pairs: Batch) -> Tensor:

@@ -19,8 +19,10 @@ from torch.nn import functional
 
 from salon.models.semantic_books import NO_CODE
 from salon.models.semantic_trie import Trie
-from salon.models.sequence_network import PLACED_AT_ONCE, Core, full_softmax
+from salon.models.sequence_network import PLACED_AT_ONCE, Core
+from salon.training.dropout import Dropout
 from salon.training.network import to_numpy
+from salon.training.softmax import softmax_loss
 from salon.types import BoolArray, FloatArray, IntArray
 
 
@@ -42,7 +44,7 @@ class CodeDecoder(nn.Module):
         self.gate = nn.ParameterList([torch.randn(size, dim) * 0.3 for size in self.sizes[:-1]])
         self.out = nn.ParameterList([torch.randn(size, dim) * 0.1 for size in self.sizes])
         self.wide, self.narrow = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, level: int, states: Tensor, codes: Tensor) -> Tensor:
         """(n, codes of the level) logits after states (n, dim) and the codes before (n, at least level)."""
@@ -129,7 +131,7 @@ class GenerativeNetwork(nn.Module):
         loss = self.decoder.loss(states[there], self.codes[wanted], legal)
         if self.dense is None:
             return loss
-        return loss + full_softmax(states[there], self.dense(self.can_come), self.place[wanted])
+        return loss + softmax_loss(states[there], self.dense(self.can_come), self.place[wanted])
 
     def kept(self) -> list[nn.Parameter]:
         """The parameters that answers need; by what items are compared is kept as vectors."""

@@ -23,6 +23,7 @@ from salon.models.deep_network import (
     squared,
     table,
 )
+from salon.training.dropout import dropped
 
 
 class LGMRecSettings(NeighbourSettings):
@@ -101,8 +102,8 @@ class LGMRecNetwork(MediaNetwork):
         for fold, features, there in zip(self.edges, self.features(), self.there(), strict=True):
             logits = fold(features)
             of_users, of_items = self._assigned(self.likes(logits)), there * self._assigned(logits)
-            of_users = functional.dropout(of_users, s.dropout, self.training)
-            of_items = functional.dropout(of_items, s.dropout, self.training)
+            if self.training:
+                of_users, of_items = dropped(of_users, s.dropout), dropped(of_items, s.dropout)
             items, users = behaviour, behaviour
             for _ in range(s.hyper_layers):
                 edges = of_items.T @ items

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from salon.training.dropout import Dropout
+
 UNKNOWN = 0
 """Row of the embedding for items that training did not meet."""
 
@@ -49,7 +51,7 @@ def layers(width: int, hidden: Sequence[int], dropout: float) -> nn.Sequential:
     """Linear layers with ReLU and dropout; the output has hidden[-1] numbers."""
     parts: list[nn.Module] = []
     for size in hidden:
-        parts += [nn.Linear(width, size), nn.ReLU(), nn.Dropout(dropout)]
+        parts += [nn.Linear(width, size), nn.ReLU(), Dropout(dropout)]
         width = size
     return nn.Sequential(*parts)
 

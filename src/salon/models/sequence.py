@@ -19,8 +19,6 @@ from salon.models.pretrained import PretrainedSettings, Start, Transferable, pro
 from salon.models.sequence_data import Sequences, Windows
 from salon.models.sequence_fit import Lesson, NextItemRecommender, NextItemSettings
 from salon.models.sequence_network import (
-    CHUNK,
-    SCORES_AT_ONCE,
     Catalogue,
     Core,
     ItemNetwork,
@@ -29,6 +27,7 @@ from salon.models.sequence_network import (
 )
 from salon.training.batches import Negatives
 from salon.training.network import flat_weights, load_flat, rebuilt, seeded
+from salon.training.softmax import scores_at_once
 from salon.types import BoolArray, FloatArray
 
 FULL_UP_TO = 20_000
@@ -109,8 +108,7 @@ class SequenceRecommender(NextItemRecommender, VectorRecommender):
     def _floats(self, catalogue: Catalogue, tokens: int, length: int) -> float:
         s = self.settings
         tables = 8.0 * catalogue.n_items * s.dim * (1 + len(catalogue.media))
-        pieces = tokens * min(catalogue.n_items, max(CHUNK, s.negatives))
-        scores = 3.0 * max(pieces, min(tokens * catalogue.n_items, SCORES_AT_ONCE))
+        scores = max(3.0 * tokens * s.negatives, 2.0 * scores_at_once(catalogue.n_items))
         return tables + scores + super()._floats(catalogue, tokens, length)
 
     # -- answers -----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from salon.errors import SettingError
 from salon.models.sequence_network import Core
+from salon.training.dropout import Dropout
 
 BUCKETS = 64
 """Kinds of interval: half octaves of seconds up to 2^31.5, about 100 years; one more for unknown ones."""
@@ -34,7 +35,7 @@ class CausalAttention(nn.Module):
 
     def __init__(self, dim: int, heads: int, dropout: float, *, intervals: bool) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.root, self.dropout = heads, math.sqrt(dim // heads), Dropout(dropout)
         self.project, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
         self.intervals = nn.Parameter(torch.randn(2, BUCKETS + 1, dim // heads) * 0.02) if intervals else None
 
@@ -43,23 +44,28 @@ class CausalAttention(nn.Module):
         n, length, dim = x.shape
         parts = self.project(x).view(n, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         queries, keys, values = parts.unbind(0)  # (n, heads, T, width)
-        if self.intervals is None or buckets is None:
-            rate = self.dropout if self.training else 0.0
-            mixed = functional.scaled_dot_product_attention(queries, keys, values, dropout_p=rate, is_causal=True)
-        else:
+        if self.intervals is not None and buckets is not None:
             mixed = self._with_intervals(queries, keys, values, buckets, self.intervals)
+        elif self.training and self.dropout.p:
+            mixed = self._weights(queries @ keys.transpose(2, 3)) @ values
+        else:
+            mixed = functional.scaled_dot_product_attention(queries, keys, values, is_causal=True)
         return self.out(mixed.transpose(1, 2).reshape(n, length, dim))
 
     def _with_intervals(self, queries: Tensor, keys: Tensor, values: Tensor, buckets: Tensor, tables: Tensor) -> Tensor:
         of_keys, of_values = tables[0], tables[1]
-        n, heads, length, width = queries.shape
+        n, heads, length, _ = queries.shape
         places = buckets.unsqueeze(1).expand(n, heads, length, length)
         logits = queries @ keys.transpose(2, 3) + (queries @ of_keys.T).gather(3, places)
-        later = torch.ones(length, length, dtype=torch.bool, device=queries.device).triu(1)
-        weights = torch.softmax((logits / math.sqrt(width)).masked_fill(later, float("-inf")), dim=3)
-        weights = functional.dropout(weights, self.dropout, self.training)
+        weights = self._weights(logits)
         per_bucket = weights.new_zeros(n, heads, length, BUCKETS + 1).scatter_add(3, places, weights)
         return weights @ values + per_bucket @ of_values
+
+    def _weights(self, logits: Tensor) -> Tensor:
+        """(n, heads, T, T) weights of the steps up to each, some of them dropped in training."""
+        later = torch.full(logits.shape[2:], -math.inf, device=logits.device).triu(1)
+        weights: Tensor = self.dropout(torch.softmax(logits / self.root + later, dim=3))
+        return weights
 
 
 class TransformerBlock(nn.Module):
@@ -69,8 +75,8 @@ class TransformerBlock(nn.Module):
         super().__init__()
         self.norms = nn.ModuleList([nn.LayerNorm(dim), nn.LayerNorm(dim)])
         self.attention = CausalAttention(dim, heads, dropout, intervals=intervals)
-        self.dense = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim), nn.Dropout(dropout))
-        self.dropout = nn.Dropout(dropout)
+        self.dense = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim), Dropout(dropout))
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, buckets: Tensor | None) -> Tensor:
         """(n, T, dim)."""
@@ -91,7 +97,7 @@ class CausalTransformer(Core):
             raise SettingError(f"{dim} numbers cannot be parted among {heads} heads.", hint="Set heads or dim.")
         self.dim, self.intervals = dim, intervals
         self.positions = nn.Parameter(torch.randn(length, dim) * 0.02)
-        self.first, self.last, self.dropout = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.Dropout(dropout)
+        self.first, self.last, self.dropout = nn.LayerNorm(dim), nn.LayerNorm(dim), Dropout(dropout)
         self.blocks = nn.ModuleList([TransformerBlock(dim, heads, dropout, intervals=intervals) for _ in range(blocks)])
 
     def forward(self, steps: Tensor, times: Tensor) -> Tensor:
@@ -109,7 +115,7 @@ class Recurrent(Core):
     def __init__(self, width: int, hidden: int, dim: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.dim = dim
-        self.first, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
+        self.first, self.dropout = nn.LayerNorm(width), Dropout(dropout)
         self.gru = nn.GRU(width, hidden, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
         self.out = nn.Linear(hidden, dim)
 

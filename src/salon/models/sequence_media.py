@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from salon.models.deep_network import masked_softmax
 from salon.models.sequence_network import Catalogue, ItemNetwork
+from salon.training.dropout import Dropout
 from salon.types import FloatArray
 
 
@@ -79,7 +80,7 @@ class AdaptedItems(MediaNetwork):
         self.width = dim
         self.adaptors = nn.ModuleList([Experts(width, dim, experts) for width in self.widths])
         self.query = nn.Linear(dim, 1, bias=False) if gate else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def outputs(self, rows: Tensor) -> Tensor:
         """(k, dim)."""

@@ -14,18 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from salon.models.deep_media import Media
 from salon.models.sequence_data import Sequences
-from salon.training.losses import chunked_softmax, sampled_softmax
+from salon.training.losses import sampled_softmax
 from salon.training.network import to_numpy
+from salon.training.softmax import softmax_loss
 from salon.types import BoolArray, FloatArray, IntArray
 
-SCORES_AT_ONCE = 1 << 25
-"""Scores up to which a batch is compared with the whole catalogue at once; beyond, in pieces."""
-CHUNK = 4096
-"""Items of such a piece."""
 READ_AT_ONCE = 512
 """Histories that are read together when questions are answered."""
 PLACED_AT_ONCE = 8192
@@ -123,7 +119,7 @@ class SequenceNetwork(nn.Module):
         there = targets >= 0
         states, wanted = states[there], targets[there]
         if not len(negatives):
-            return full_softmax(states, self.items.outputs(self.catalogue), self.place[wanted])
+            return softmax_loss(states, self.items.outputs(self.catalogue), self.place[wanted])
         unique, place = torch.unique(torch.cat([wanted, negatives]), return_inverse=True)
         vectors = self.items.outputs(unique)
         right = (states * vectors[place[: len(wanted)]]).sum(dim=1)
@@ -139,13 +135,6 @@ class SequenceNetwork(nn.Module):
             shown = np.concatenate([to_numpy(self.items.inputs(part)) for part in parts])
             compared = np.concatenate([to_numpy(self.items.outputs(part)) for part in parts])
         return shown, compared
-
-
-def full_softmax(states: Tensor, vectors: Tensor, targets: Tensor) -> Tensor:
-    """Over all rows of `vectors`; at once where the scores fit, which is half as much work."""
-    if len(states) * len(vectors) <= SCORES_AT_ONCE:
-        return functional.cross_entropy(states @ vectors.T, targets)
-    return chunked_softmax(states, vectors, targets, chunk=CHUNK)
 
 
 def read(core: Core, shown: FloatArray, sequences: Sequences, length: int) -> FloatArray:

@@ -16,6 +16,7 @@ from salon.models.deep_graph import Graph
 from salon.models.deep_items import ItemGraphRecommender
 from salon.models.deep_network import Material, PairNetwork, as_column
 from salon.models.mgcn import MGCNSettings, ViewNetwork, gate
+from salon.training.dropout import Dropout
 
 
 class SMORESettings(MGCNSettings):
@@ -56,7 +57,7 @@ class SMORENetwork(ViewNetwork):
         dim, count = settings.dim, len(material.media)
         self.filters = nn.ParameterList([complex_weights(dim) for _ in range(count + 1)])
         self.gates = nn.ModuleList([gate(dim) for _ in range(count + 1)])
-        self.wishes = nn.ModuleList([nn.Sequential(*gate(dim), nn.Dropout(settings.dropout)) for _ in range(count + 1)])
+        self.wishes = nn.ModuleList([nn.Sequential(*gate(dim), Dropout(settings.dropout)) for _ in range(count + 1)])
         self.queries = nn.ModuleList(
             [nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Linear(dim, dim, bias=False)) for _ in range(count)]
         )

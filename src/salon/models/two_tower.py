@@ -19,6 +19,7 @@ from salon.models.two_tower_parts import item_vectors, read
 from salon.models.two_tower_settings import TwoTowerSettings
 from salon.training.batches import Negatives
 from salon.training.network import to_numpy
+from salon.training.softmax import scores_at_once
 from salon.types import BoolArray, FloatArray
 
 
@@ -60,8 +61,8 @@ class TwoTower(TowerRecommender, VectorRecommender):
         return scores
 
     def _floats(self, lesson: Lesson) -> float:
-        drawn = self.settings.batch_size + self.settings.negatives
-        return super()._floats(lesson) + 4.0 * self.settings.batch_size * min(drawn, lesson.catalogue.n_items)
+        drawn = min(self.settings.batch_size + self.settings.negatives, lesson.catalogue.n_items)
+        return super()._floats(lesson) + 2.0 * scores_at_once(drawn)
 
     def user_vectors(self, queries: Queries) -> FloatArray:
         """(n, dim + 1) float32 from histories and profiles; 0 for people of whom nothing is known."""

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from salon.training.softmax import softmax_loss
+
 
 def bpr(positive: Tensor, negative: Tensor) -> Tensor:
     """-log sigmoid(positive - negative), both (n,) or negative (n, k).
@@ -53,10 +55,10 @@ def in_batch_softmax(
         log_q: (c,) log of the chance of a draw to be the item; with further negatives that of the mixture (Yang et al.,
             WWW 2020), see `mixed_log_q`. None: every draw weighs 1.
     """
-    scores, place, weights = _products(queries, items), wanted.unsqueeze(1), counts.log()
+    weights = counts.log()
     if log_q is not None:
         weights = weights - log_q - counts.sum().log()
-    return functional.cross_entropy((scores + weights).scatter(1, place, scores.gather(1, place)), wanted)
+    return softmax_loss(queries, items, wanted, weights)
 
 
 def mixed_log_q(first: Tensor, n_first: int, second: Tensor, n_second: int) -> Tensor:
@@ -65,32 +67,6 @@ def mixed_log_q(first: Tensor, n_first: int, second: Tensor, n_second: int) -> T
     if not n_second:
         return first
     return torch.logaddexp(first + math.log(share), second + math.log(1 - share))
-
-
-def chunked_softmax(queries: Tensor, items: Tensor, targets: Tensor, *, chunk: int = 4096) -> Tensor:
-    """Cross entropy over the whole catalogue without the (n, items) matrix in memory at once.
-
-    Args:
-        queries: (n, d).
-        items: (items, d).
-        targets: (n,) int rows of `items`.
-        chunk: Items whose scores are held at a time; they are computed again for the gradient.
-    """
-    wanted = (queries * items[targets]).sum(dim=1)
-    parts = [
-        torch.utils.checkpoint.checkpoint(_log_sum, queries, items[start : start + chunk], use_reentrant=False)
-        for start in range(0, len(items), chunk)
-    ]
-    return (torch.logsumexp(torch.stack(parts), dim=0) - wanted).mean()
-
-
-def _log_sum(queries: Tensor, items: Tensor) -> Tensor:
-    return torch.logsumexp(_products(queries, items), dim=1)
-
-
-def _products(queries: Tensor, items: Tensor) -> Tensor:
-    """(n, c) of each with each."""
-    return _precise(queries @ items.T)
 
 
 def _precise(scores: Tensor) -> Tensor:
@@ -109,7 +85,7 @@ def info_nce(one: Tensor, other: Tensor, temperature: Tensor | float, *, symmetr
 
     Source: van den Oord et al., "Representation Learning with Contrastive Predictive Coding", 2018.
     """
-    scores = _products(functional.normalize(one, dim=1), functional.normalize(other, dim=1)) / temperature
+    one, other = functional.normalize(one, dim=1) / temperature, functional.normalize(other, dim=1)
     places = torch.arange(len(one), device=one.device)
-    there = functional.cross_entropy(scores, places)
-    return (there + functional.cross_entropy(scores.T, places)) / 2 if symmetric else there
+    there = softmax_loss(one, other, places)
+    return (there + softmax_loss(other, one, places)) / 2 if symmetric else there

@@ -40,18 +40,6 @@ def test_sampled_softmax_with_all_items_is_the_softmax() -> None:
     assert torch.isclose(found, corrected)
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 100])
-def test_chunked_softmax_equals_the_whole_one_and_so_do_its_gradients(chunk: int) -> None:
-    queries, items = (t.requires_grad_() for t in tensors((4, 3), (10, 3)))
-    targets = torch.tensor([0, 9, 3, 3])
-    whole = torch.nn.functional.cross_entropy(queries @ items.T, targets)
-    found = losses.chunked_softmax(queries, items, targets, chunk=chunk)
-    assert torch.isclose(found, whole)
-    gradients = (torch.autograd.grad(loss, [queries, items]) for loss in (found, whole))
-    for one, other in zip(*gradients, strict=True):
-        assert torch.allclose(one, other, atol=1e-6)
-
-
 def test_in_batch_softmax_is_the_softmax_over_all_draws_without_copies_of_the_positive() -> None:
     queries, items, log_q = tensors((3, 4), (4, 4), (4,))
     drawn = [2, 0, 2, 1, 1, 3]  # the first three are wanted, the others further negatives
