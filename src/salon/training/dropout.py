@@ -1,4 +1,4 @@
-"""Dropout whose coin flips are bytes of random words: on a processor a third of the time of torch's own."""
+"""Dropout whose coin flips are bytes of random words: on a processor less than half of the time of torch's own."""
 
 from __future__ import annotations
 

@@ -47,24 +47,30 @@ class _SoftmaxLoss(torch.autograd.Function):
         kind = queries.device.type
         given = queries.dtype, items.dtype
         if torch.is_autocast_enabled(kind):
-            queries, items = (part.to(torch.get_autocast_dtype(kind)) for part in (queries, items))
+            half = torch.get_autocast_dtype(kind)
+            # float16 cannot hold errors of one in a hundred thousand: no scaling of the loss reaches them here
+            inside = torch.float32 if half == torch.float16 else half
+            queries, items = queries.to(inside), items.to(inside)
         with torch.autocast(kind, enabled=False):
-            loss, of_queries, of_items = _worked_out(queries, items, targets, shift)
-        ctx.save_for_backward(of_queries.to(given[0]), of_items.to(given[1]))
+            loss, *found = _worked_out(queries, items, targets, shift)
+        ctx.save_for_backward(*found)
+        ctx.given = given
         return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        of_queries, of_items = ctx.saved_tensors
-        return of_queries * gradient, of_items * gradient, None, None
+        of_queries, of_items = (
+            (part * gradient).to(kind) for part, kind in zip(ctx.saved_tensors, ctx.given, strict=True)
+        )
+        return of_queries, of_items, None, None
 
 
 def _worked_out(queries: Tensor, items: Tensor, targets: Tensor, shift: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """The loss, and its derivatives by queries and items; sums are made with 32 bits at least."""
     size = scores_at_once(len(items), queries.device.type) // max(1, len(items))
     wide = torch.promote_types(items.dtype, torch.float32)
-    loss, of_queries = items.new_zeros((), dtype=wide), torch.empty_like(queries)
+    loss, of_queries = items.new_zeros((), dtype=wide), torch.empty_like(queries, dtype=wide)
     of_items = torch.zeros_like(items, dtype=wide)
     for rows in blocks(len(queries), max(1, size)):
         some, own = queries[rows], targets[rows].unsqueeze(1)

@@ -55,18 +55,32 @@ def test_large_scores_do_not_overflow() -> None:
     assert torch.allclose(softmax_loss(queries, items, targets), functional.cross_entropy(queries @ items.T, targets))
 
 
-def test_half_precision_is_near_and_its_gradients_have_the_type_of_what_was_given() -> None:
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_half_precision_is_near_and_its_gradients_have_the_type_of_what_was_given(half: torch.dtype) -> None:
     queries, items = drawn((40, 16), (300, 16))
     targets = torch.arange(40)
     whole = softmax_loss(queries, items, targets)
     right = torch.autograd.grad(whole, [queries, items])
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", half):
         found = softmax_loss(queries, items, targets)
     assert found.dtype == torch.float32
     assert torch.isclose(found, whole, rtol=0.02)
     for one, other in zip(torch.autograd.grad(found, [queries, items]), right, strict=True):
         assert one.dtype == torch.float32
-        assert torch.nn.functional.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.999
+        assert functional.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.999
+
+
+def test_a_scaled_loss_keeps_small_gradients_of_half_precision() -> None:
+    """As mixed precision with float16 does: many rows, whose gradients alone are below the smallest float16."""
+    queries, items = drawn((3000, 4), (50, 4))
+    targets, scale = torch.arange(3000) % 50, 2.0**14
+    (right,) = torch.autograd.grad(scale * softmax_loss(queries, 1e-4 * items, targets), queries)
+    states = queries.detach().half().requires_grad_()
+    with torch.autocast("cpu", torch.float16):
+        loss = softmax_loss(states, 1e-4 * items, targets)
+    (found,) = torch.autograd.grad(scale * loss, states)
+    assert found.dtype == torch.float16
+    assert torch.allclose(found.float(), right, rtol=0.01, atol=1e-6)
 
 
 def test_a_block_is_small_whatever_the_batch_and_has_some_rows_whatever_the_catalogue() -> None:
