@@ -111,6 +111,30 @@ def test_nearest_rows_equal_brute_force(skip_self: bool, k: int, monkeypatch: py
     assert np.array_equal(found.scores, expected.scores)
 
 
+@given(st.integers(0, 1000), st.integers(1, 6), st.booleans())
+def test_a_guess_changes_no_neighbour(seed: int, k: int, skip_self: bool) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = rng.integers(-1, 2, (40, 2)).astype(np.float32)  # many products are equal
+    guess = np.argsort(rng.random((40, 40)), axis=1)[:, :k]
+    expected = nearest_rows(vectors, vectors, k, skip_self=skip_self)
+    for guessed in (guess, expected.ids):
+        found = nearest_rows(vectors, vectors, k, skip_self=skip_self, guess=guessed)
+        assert np.array_equal(found.ids, expected.ids)
+        assert np.array_equal(found.scores, expected.scores)
+
+
+def test_a_guess_is_used_whether_many_or_few_rows_are_as_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.random.default_rng(0).standard_normal((200, 4)).astype(np.float32)
+    vectors[50:150] = vectors[50]
+    expected = nearest_rows(vectors, vectors, 2)
+    asked: list[int] = []
+    monkeypatch.setattr(arrays, "top_k", lambda scores, k: asked.append(len(scores)) or top_k(scores, k))
+    found = nearest_rows(vectors, vectors, 2, guess=expected.ids)
+    assert np.array_equal(found.ids, expected.ids)
+    assert len(asked) == 1
+    assert 100 <= asked[0] < 110  # the equal ones, and those few to whom the equal ones are nearest
+
+
 def test_nearest_rows_of_nothing() -> None:
     assert nearest_rows(np.zeros((0, 3), np.float32), np.zeros((4, 3), np.float32), 2).ids.shape == (0, 2)
 

@@ -119,7 +119,9 @@ def block_size(columns: int, *, budget_bytes: int = 64 << 20, itemsize: int = 4)
     return max(1, budget_bytes // max(1, columns * itemsize))
 
 
-def nearest_rows(queries: FloatArray, vectors: FloatArray, k: int, *, skip_self: bool = False) -> TopK:
+def nearest_rows(
+    queries: FloatArray, vectors: FloatArray, k: int, *, skip_self: bool = False, guess: IntArray | None = None
+) -> TopK:
     """The k rows of `vectors` with the largest dot product, blockwise in bounded memory.
 
     Args:
@@ -127,6 +129,8 @@ def nearest_rows(queries: FloatArray, vectors: FloatArray, k: int, *, skip_self:
         vectors: (m, d) float.
         k: Neighbours per query.
         skip_self: Leave out row i for query i (both matrices are the same).
+        guess: (n, k) k different rows that are likely near, such as the nearest of a moment ago. The answer is the
+            same; the better the guess, the sooner it is there.
 
     Returns:
         ids (n, k) and dot products (n, k).
@@ -136,10 +140,33 @@ def nearest_rows(queries: FloatArray, vectors: FloatArray, k: int, *, skip_self:
         scores = queries[rows] @ vectors.T
         if skip_self:
             scores[np.arange(scores.shape[0]), np.arange(rows.start, rows.stop)] = -np.inf
-        parts.append(top_k(scores, k))
+        parts.append(top_k(scores, k) if guess is None else _top_k_from(scores, guess[rows]))
     if not parts:
         return TopK(np.zeros((0, k), np.int64), np.zeros((0, k), np.float32))
     return TopK(np.concatenate([p.ids for p in parts]), np.concatenate([p.scores for p in parts]))
+
+
+def _top_k_from(scores: FloatArray, guess: IntArray) -> TopK:
+    """`top_k` for k columns (n, k) named: nothing below the least of them is among the k largest of its row."""
+    n, k = guess.shape
+    bound = np.take_along_axis(scores, guess, axis=1).min(axis=1)
+    near = scores >= bound[:, None]
+    counts = near.sum(axis=1)
+    many = (counts > MANY * k) | (bound == -np.inf)
+    near[many] = False
+    row, column = np.divmod(np.flatnonzero(near), scores.shape[1])  # of two dimensions it would take many times as long
+    values, counts = scores[row, column], np.where(many, 0, counts)
+    order = np.lexsort((column, -values, row))
+    first = (np.cumsum(counts) - counts)[~many, None] + np.arange(k)
+    ids, best = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
+    ids[~many], best[~many] = column[order[first]], values[order[first]]
+    searched = top_k(scores[many], k)
+    ids[many], best[many] = searched.ids, searched.scores
+    return TopK(ids, best)
+
+
+MANY = 16
+"""How many times k columns of a row are sorted rather than searched."""
 
 
 def keep_top_per_row(matrix: sparse.csr_array, k: int) -> sparse.csr_array:

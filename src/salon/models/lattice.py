@@ -27,8 +27,8 @@ from salon.models.deep_network import (
     squared,
     table,
 )
-from salon.training.network import to_numpy
-from salon.types import BoolArray, IntArray
+from salon.training.network import flat_weights, to_numpy
+from salon.types import BoolArray, FloatArray, IntArray
 
 
 class LatticeSettings(ItemGraphSettings):
@@ -78,19 +78,30 @@ class LatticeNetwork(MediaNetwork):
         self.register_buffer("touched", as_column(material.touched), persistent=False)
         self.learned: list[Graph] = []
         self.found: list[IntArray] = []
+        self.known: list[tuple[FloatArray, IntArray]] = []
 
     def begin_epoch(self, rng: np.random.Generator) -> None:
         """Searches neighbours by the features as they are projected now."""
         self.learned, self.found = [], self._search()
 
-    @torch.no_grad()
     def _search(self) -> list[IntArray]:
         """(present items, k) rows of the nearest touched items, per modality."""
-        found = []
-        for fold, features, (here, sources) in zip(self.maps, self.features(), self.rows, strict=True):
-            units = unit_rows(to_numpy(fold(features)))
-            found.append(sources[nearest_rows(units[here], units[sources], min(self.settings.k, len(sources))).ids])
-        return found
+        self.known = [self._nearest(place) for place in range(len(self.rows))]
+        return [self.rows[place][1][near] for place, (_, near) in enumerate(self.known)]
+
+    @torch.no_grad()
+    def _nearest(self, place: int) -> tuple[FloatArray, IntArray]:
+        """The weights of a modality's map, and (present items, k) places of the nearest among its touched items.
+
+        Not searched again while the weights stand; after a step of training from the former neighbours.
+        """
+        weights, former = flat_weights(self.maps[place].parameters()), self.known[place] if self.known else None
+        if former is not None and np.array_equal(weights, former[0]):
+            return former
+        here, sources = self.rows[place]
+        units = unit_rows(to_numpy(self.maps[place](self.features()[place])))
+        k, guess = min(self.settings.k, len(sources)), None if former is None else former[1]
+        return weights, nearest_rows(units[here], units[sources], k, guess=guess).ids
 
     def _weights(self, place: int, found: IntArray) -> Tensor:
         """(present items, k) learned weights of the neighbours, each row summing to 1."""

@@ -17,12 +17,15 @@ from salon.models.base import Grid
 from salon.models.deep_media import Media, having_any, moved, prepared
 from salon.models.few_questions import FewQuestion, few_questions
 from salon.models.melu_episodes import Episodes, padded
-from salon.models.melu_network import MeLUNetwork, adapt, blank_decision, decide
+from salon.models.melu_network import MeLUNetwork, adapt, blank_decision, decide_all
 from salon.models.pretrained import PretrainedSettings, Start, Transferable, projection_state
 from salon.training.loop import train
 from salon.training.network import flat_weights, load_flat, seeded, to_numpy
 from salon.training.settings import TrainingSettings
 from salon.types import BoolArray, FloatArray, IntArray
+
+COPIES = 8
+"""How many times the adapted layers of a person and what they make of the references are held in an answer, at most."""
 
 
 class MeLUSettings(TrainingSettings, PretrainedSettings):
@@ -154,11 +157,12 @@ class MeLU(Transferable):
         decision = blank_decision(self.settings.dim, self.settings.hidden)
         load_flat(decision, self.decision_)
         scores = np.full((len(queries), self.n_items_), -np.inf, np.float32)
-        for part in blocks(len(queries), block_size(self.n_items_ * self.settings.hidden)):
+        per_person = COPIES * self.settings.hidden * (self.settings.dim + len(references))
+        for part in blocks(len(queries), block_size(per_person)):
             asked = torch.from_numpy(rows[part]), torch.from_numpy(signs[part])
             adapted = adapt(decision, vectors, *asked, references, self.settings.steps, self.settings.inner_rate)
             with torch.no_grad():
-                scores[part] = decide(adapted, vectors.expand(len(asked[0]), -1, -1)).numpy()
+                scores[part] = decide_all(adapted, vectors).numpy()
         scores[:, ~self.placed_] = -np.inf
         return scores
 

@@ -31,6 +31,17 @@ def decide(layers: Decision, vectors: Tensor) -> Tensor:
     return (inside * last.unsqueeze(1)).sum(dim=2) + bias.unsqueeze(1)
 
 
+def decide_all(layers: Decision, vectors: Tensor) -> Tensor:
+    """(n, items) the same for all items (items, dim), person by person so that the hidden layer stays in cache."""
+    wide, shift, last, bias = layers
+    scores = vectors.new_empty(len(wide), len(vectors))
+    inside = vectors.new_empty(len(vectors), wide.shape[1])
+    for person, row in enumerate(scores):
+        torch.addmm(shift[person], vectors, wide[person].T, out=inside)
+        torch.mv(inside.relu_(), last[person], out=row)
+    return scores + bias.unsqueeze(1)
+
+
 def inner_loss(layers: Decision, vectors: Tensor, rows: Tensor, signs: Tensor, references: Tensor) -> Tensor:
     """(n,) what the gradient steps lower, 0 for an empty history.
 

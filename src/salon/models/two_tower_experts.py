@@ -18,6 +18,9 @@ from salon.models.two_tower_network import TowerItems, TowerNetwork, UserTower
 from salon.models.two_tower_tasks import BINARY
 from salon.types import FloatArray
 
+AT_ONCE = 2048
+"""Items that a person is set beside at once."""
+
 
 class PairLinear(nn.Module):
     """A linear map of [u, i, u * i] that makes the parts of u and of i once for all pairs they are in."""
@@ -27,9 +30,14 @@ class PairLinear(nn.Module):
         self.user, self.item = nn.Linear(width, out, bias=False), nn.Linear(width, out)
         self.both = nn.Linear(width, out, bias=False)
 
-    def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """(..., out) of users and items (..., width) that broadcast against each other."""
-        return self.user(users) + self.item(items) + self.both(users * items)
+    def forward(self, users: Tensor, items: Tensor, own: Tensor) -> Tensor:
+        """(n, k, out) of users (n, width) and the rows `own` (n, k) of items (m, width)."""
+        return self.user(users).unsqueeze(1) + self.item(items)[own] + self.both(users.unsqueeze(1) * items[own])
+
+    def of_all(self, user: Tensor, columns: Tensor) -> Tensor:
+        """(out, m) of one user (width,) and all items, columns (width, m): a single product of matrices."""
+        start = (self.user(user) + self.item.bias).unsqueeze(1)
+        return torch.addmm(start, self.item.weight + self.both.weight * user, columns)
 
 
 class TaskExperts(nn.Module):
@@ -53,17 +61,34 @@ class TaskExperts(nn.Module):
         )
         self.direct = nn.Parameter(torch.full((tasks,), 3.0))
 
-    def mixtures(self, users: Tensor, items: Tensor) -> Tensor:
-        """(..., tasks, hidden) what each task is given of the experts."""
-        found = torch.relu(self.experts(users, items)).unflatten(-1, self.shape)
-        gates = torch.softmax(self.gates(users, items).unflatten(-1, (self.tasks, self.shape[0])), dim=-1)
-        return gates @ found
-
-    def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """(..., tasks) logits and scaled numbers, of user and item vectors (..., width) that broadcast."""
-        mixed = self.mixtures(users * self.stretch, items * self.stretch)
+    def forward(self, users: Tensor, items: Tensor, own: Tensor) -> Tensor:
+        """(n, k, tasks) logits and scaled numbers of users (n, width) and the rows `own` (n, k) of items (m, width)."""
+        pairs = users * self.stretch, items * self.stretch, own
+        found = torch.relu(self.experts(*pairs)).unflatten(-1, self.shape)
+        gates = torch.softmax(self.gates(*pairs).unflatten(-1, (self.tasks, self.shape[0])), dim=-1)
+        mixed = gates @ found
         deep = torch.cat([head(mixed[..., task, :]) for task, head in enumerate(self.heads)], dim=-1)
-        return deep + (users * items).sum(dim=-1, keepdim=True) * self.direct
+        return deep + (users.unsqueeze(1) * items[own]).sum(dim=-1, keepdim=True) * self.direct
+
+    @torch.no_grad()
+    def of_all(self, user: Tensor, columns: Tensor) -> Tensor:
+        """(tasks, m) the same of one user (width,) and all items, columns (width, m).
+
+        What is done to each item is done to rows of many items, some at a time so that they stay in cache.
+        """
+        return torch.cat([self._of_some(user, part) for part in columns.split(AT_ONCE, dim=1)], dim=1)
+
+    def _of_some(self, user: Tensor, columns: Tensor) -> Tensor:
+        pair = user * self.stretch, columns * self.stretch
+        found = self.experts.of_all(*pair).relu_().unflatten(0, self.shape)
+        gates = torch.softmax(self.gates.of_all(*pair).unflatten(0, (self.tasks, self.shape[0])), dim=1)
+        deep = []
+        for gate, head in zip(gates, self.heads, strict=True):
+            mixed = gate[0] * found[0]
+            for share, one in zip(gate[1:], found[1:], strict=True):
+                mixed.addcmul_(share, one)
+            deep.append(head(mixed.T).T)
+        return torch.cat(deep) + self.direct.unsqueeze(1) * (user @ columns)
 
 
 class TaskNetwork(TowerNetwork):
@@ -101,7 +126,7 @@ class TaskNetwork(TowerNetwork):
         rows = torch.cat([wanted.unsqueeze(1), negatives], dim=1)
         table, steps, (own,) = self.tables(steps, rows)
         people = self.users(table, steps, profiles)
-        answers = self.experts(people.unsqueeze(1), self.items.vectors(table)[own])  # (n, 1 + k, tasks)
+        answers = self.experts(people, self.items.vectors(table), own)  # (n, 1 + k, tasks)
         targets = (labels - self.scale[0]) / self.scale[1]
         losses = []
         for number, task in enumerate(self.tasks):

@@ -28,8 +28,6 @@ from salon.training.batches import Negatives
 from salon.training.network import flat_weights, rebuilt, to_numpy
 from salon.types import BoolArray, FloatArray, IntArray
 
-NUMBERS_AT_ONCE = 1 << 23
-"""Numbers of the experts that are held together when pairs are scored."""
 FEWEST = 3
 """Pairs that a person must have for one of them to be kept apart."""
 
@@ -130,14 +128,13 @@ class MMoE(TowerRecommender, RatingPredictor):
         shares = torch.from_numpy(by_task(self.settings.rank, tasks, "rank"))
         binary = torch.tensor([task in BINARY for task in tasks])
         device = experts.direct.device
-        people, things = torch.from_numpy(users).to(device), torch.from_numpy(items).to(device)
-        parts = [torch.zeros(0, len(items))]
-        with torch.no_grad():
-            for some in people.split(max(NUMBERS_AT_ONCE // (len(items) * experts.shape[0] * experts.shape[1]), 1)):
-                values = experts(some.unsqueeze(1), things).cpu()
-                values = torch.where(binary, torch.nn.functional.logsigmoid(values), values)
-                parts.append(values @ shares)
-        return torch.cat(parts).numpy()
+        columns = torch.from_numpy(items).to(device).T.contiguous()
+        scores: FloatArray = np.empty((len(users), len(items)), np.float32)
+        for row, user in zip(scores, torch.from_numpy(users).to(device), strict=True):
+            values = experts.of_all(user, columns).cpu()
+            values[binary] = torch.nn.functional.logsigmoid(values[binary])
+            row[:] = (shares @ values).numpy()
+        return scores
 
     def outcomes(self, queries: Queries, items: IntArray) -> dict[str, FloatArray]:
         """What each task says of items[i] for query i, (n,) float32 each.
@@ -149,7 +146,8 @@ class MMoE(TowerRecommender, RatingPredictor):
         experts = rebuilt(lambda: self._experts(len(self.tasks_)), self.expert_weights_)
         users, things = self.user_model().vectors(queries), self.item_model().vectors()[np.asarray(items, np.int64)]
         with torch.no_grad():
-            answers = to_numpy(experts(torch.from_numpy(users), torch.from_numpy(things)))
+            own = torch.arange(len(things)).unsqueeze(1)
+            answers = to_numpy(experts(torch.from_numpy(users), torch.from_numpy(things), own))[:, 0]
         answers = answers * self.scale_[1] + self.scale_[0]
         found: dict[str, FloatArray] = {}
         for number, task in enumerate(self.tasks_):
@@ -229,7 +227,7 @@ def _task_scores(
     def answers(rows: IntArray) -> FloatArray:
         """(n, k, tasks) of item rows (n, k)."""
         with torch.no_grad():
-            own: Tensor = network.experts(users.unsqueeze(1), items[torch.from_numpy(rows)])
+            own: Tensor = network.experts(users, items, torch.from_numpy(rows))
         return to_numpy(own * network.scale[1] + network.scale[0])
 
     own, others = answers(held.items[:, None]), answers(negatives)

@@ -23,6 +23,8 @@ from deep_world import (
     weights,
 )
 
+from salon import arrays
+from salon.models import lattice
 from salon.models.deep_network import Material
 
 MATERIAL = small_material()
@@ -90,6 +92,22 @@ def test_lattice_learns_its_graph_from_the_first_batch_of_an_epoch() -> None:
         learned = [weight.grad for name, weight in network.named_parameters() if name.startswith(("maps", "trust"))]
         assert all((grad is not None and bool(grad.abs().sum() > 0)) == first for grad in learned)
         assert network.items.grad is not None
+
+
+def test_lattice_searches_anew_only_where_a_map_has_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = built("lattice", MATERIAL, keep=0.5, k=3).eval()
+    before, searched = network.vectors()[1], []
+    monkeypatch.setattr(lattice, "nearest_rows", lambda *a, **b: searched.append(1) or arrays.nearest_rows(*a, **b))
+    network.begin_epoch(np.random.default_rng(0))
+    assert torch.equal(network.vectors()[1], before)
+    assert not searched
+    with torch.no_grad():
+        network.maps[0].weight.copy_(-torch.roll(network.maps[0].weight, 1, dims=1))
+    moved, fresh = network.vectors()[1], built("lattice", MATERIAL, keep=0.5, k=3).eval()
+    fresh.load_state_dict(network.state_dict())
+    assert len(searched) == 1
+    assert torch.equal(moved, fresh.vectors()[1])
+    assert not torch.equal(moved, before)
 
 
 def mgcn_parts(w: dict, k: int) -> tuple[np.ndarray, np.ndarray]:

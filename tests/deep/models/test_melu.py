@@ -13,7 +13,7 @@ from salon.errors import DataError, SettingError
 from salon.models.deep_media import prepared
 from salon.models.melu import MeLU
 from salon.models.melu_episodes import Episodes, padded
-from salon.models.melu_network import MeLUNetwork, adapt, blank_decision, decide, inner_loss
+from salon.models.melu_network import MeLUNetwork, adapt, blank_decision, decide, decide_all, inner_loss
 from salon.models.popular import Random
 from taste_world import Shop, taste_shop
 
@@ -74,6 +74,12 @@ def test_the_inner_step_is_the_one_by_hand(steps: int) -> None:
             want = [part - 0.4 * slope for part, slope in zip(want, gradient, strict=True)]
         for mine, theirs in zip(found, want, strict=True):
             np.testing.assert_allclose(mine[person].detach().numpy(), theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_all_items_at_once_are_scored_as_one_by_one() -> None:
+    mine = [torch.stack([one, two]).detach() for one, two in zip(layers(0), layers(1), strict=True)]
+    vectors = torch.randn(7, 3, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(decide_all(mine, vectors), decide(mine, vectors.expand(2, -1, -1)))
 
 
 def test_gradients_pass_to_the_layers_as_if_the_step_had_added_a_constant() -> None:

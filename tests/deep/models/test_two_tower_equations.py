@@ -9,6 +9,7 @@ from torch import nn
 from salon.data import Dataset, Events
 from salon.encode.base import Features, FeatureSet
 from salon.errors import DataError
+from salon.models import two_tower_experts
 from salon.models.deep_media import Projection, prepared
 from salon.models.sequence_data import PAD
 from salon.models.sequence_network import Catalogue
@@ -285,8 +286,9 @@ def test_the_mixture_of_experts_is_what_a_loop_computes() -> None:
     torch.manual_seed(0)
     width, tasks, experts, hidden = 5, 2, 3, 4
     module = TaskExperts(width, tasks, experts, hidden, 6)
-    w, users, items = weights(module), torch.randn(2, 1, width), torch.randn(3, width)
-    found = module(users, items).detach().numpy()
+    w, users, items = weights(module), torch.randn(2, width), torch.randn(3, width)
+    own = torch.tensor([[0, 1, 2], [2, 1, 1]])
+    found = module(users, items, own).detach().numpy()
     assert found.shape == (2, 3, tasks)
 
     def joint(part: str, u: np.ndarray, i: np.ndarray) -> np.ndarray:
@@ -295,15 +297,27 @@ def test_the_mixture_of_experts_is_what_a_loop_computes() -> None:
         return full @ x + w[f"{part}.item.bias"]
 
     for a, b in np.ndindex(2, 3):
-        u, i = (v.numpy().astype(np.float64) * width**0.5 for v in (users[a, 0], items[b]))
+        item = items[own[a, b]]
+        u, i = (v.numpy().astype(np.float64) * width**0.5 for v in (users[a], item))
         each = np.maximum(joint("experts", u, i), 0).reshape(experts, hidden)
         gates = joint("gates", u, i).reshape(tasks, experts)
         for task in range(tasks):
             mixed = sum(share * expert for share, expert in zip(softmax(gates[task]), each, strict=True))
             first = np.maximum(w[f"heads.{task}.0.weight"] @ mixed + w[f"heads.{task}.0.bias"], 0)
             z = w[f"heads.{task}.2.weight"] @ first + w[f"heads.{task}.2.bias"]
-            direct = w["direct"][task] * (users[a, 0] @ items[b]).item()
+            direct = w["direct"][task] * (users[a] @ item).item()
             assert found[a, b, task] == pytest.approx(z.item() + direct, abs=1e-4)
+
+
+@pytest.mark.parametrize("experts", [1, 3])
+def test_experts_say_of_all_items_what_they_say_of_each(experts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(two_tower_experts, "AT_ONCE", 4)
+    torch.manual_seed(1)
+    module, users, items = TaskExperts(5, 2, experts, 4, 6), torch.randn(2, 5), torch.randn(9, 5)
+    with torch.no_grad():
+        expected = module(users, items, torch.arange(9).expand(2, 9))
+    for user, right in zip(users, expected, strict=True):
+        torch.testing.assert_close(module.of_all(user, items.T.contiguous()).T, right)
 
 
 def test_losses_of_tasks_read_known_labels_alone() -> None:
@@ -337,7 +351,7 @@ def test_the_joint_loss_adds_the_tasks_and_counts_negatives_as_not_clicked(learn
         loss = float(network(wanted, STEPS[:2], torch.zeros(2, 0), negatives, labels))
         outputs = items.outputs(torch.arange(6))
         people, vectors = users(outputs, STEPS[:2], torch.zeros(2, 0)), items.vectors(outputs)
-        z = experts(people[:, None], vectors[None]).numpy()
+        z = experts(people, vectors, torch.arange(6).expand(2, 6)).numpy()
     clicks = [(z[0, 0, 0], 1), (z[0, 4, 0], 0), (z[1, 3, 0], 0), (z[1, 1, 0], 0)]
     click = np.mean([np.log1p(np.exp(-v if y else v)) for v, y in clicks])
     rating = (z[0, 0, 1] - (5 - 3) / 2) ** 2
