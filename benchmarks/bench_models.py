@@ -47,7 +47,8 @@ def job(name: str, dataset: str, protocol: str, seed: int) -> dict[str, Any]:
     model = variant.get("model", name)
     settings: dict[str, Any] = {}
     for given in (PLAN["settings"].get(one, {}) for one in dict.fromkeys((model, name))):
-        settings |= given.get("all", {}) | given.get(protocol, {}) | given.get(dataset, {})
+        for scope in ("all", protocol, dataset, f"{dataset} {protocol}"):
+            settings |= given.get(scope, {})
     settings |= variant.get("settings", {})
     features = variant.get("features", "media")
     return {

@@ -83,8 +83,11 @@ class DeepRecommender(VectorRecommender):
         """(items,) bool, the items that the network can place."""
         return material.touched
 
-    def _placings(self, material: Material) -> list[Placing]:
-        """What may be kept as the vectors of items; the first stands where no given question ranks all items."""
+    def _placings(self, material: Material, *, among_all: bool) -> list[Placing]:
+        """What may be kept as the vectors of items: the first, or what answers the questions of validation best.
+
+        `among_all` says that they rank all items.
+        """
         return [lambda items: items]
 
     def _floats(self, rows: sparse.csr_array, media: Mapping[str, Media]) -> float:
@@ -127,7 +130,8 @@ class DeepRecommender(VectorRecommender):
         """One training run: what was learned, and its best epoch."""
         with seeded(rng):
             network = self._network(material)
-        placed, placings = self._placed(material), self._placings(material)
+        among_all = question is not None and question.candidates is None
+        placed, placings = self._placed(material), self._placings(material, among_all=among_all)
 
         def answers(place: Placing = placings[0]) -> Answers:
             with torch.no_grad():
@@ -137,7 +141,7 @@ class DeepRecommender(VectorRecommender):
         score = None if question is None else lambda: question.score(answers())
         batches = Pairs(material.rows, settings, network)
         history = train(network, batches, settings, rng=rng, score=score)
-        if len(placings) > 1 and question is not None and question.candidates is None:
+        if len(placings) > 1 and question is not None:
             placings = sorted(placings, key=lambda place: -question.score(answers(place)))
         return {**answers(placings[0]).state(), **self._carried(network, material)}, history.best_epoch
 

@@ -97,23 +97,24 @@ def mean_of_layers(found: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     return users / len(found), items / len(found)
 
 
-def media_graph(vectors: FloatArray, present: BoolArray, touched: BoolArray, k: int) -> sparse.csr_array:
-    """(items, items) float32: each row averages the k nearest touched items by cosine; self counts when touched.
+def media_graph(
+    vectors: FloatArray, asked: BoolArray, sources: BoolArray, k: int, power: float = 0.0
+) -> sparse.csr_array:
+    """(items, items) float32: each row `asked` averages its k nearest `sources` by max(cosine, 1e-6)^power.
 
-    The papers take the neighbours among all items and normalise on both sides, which for k neighbours each is the
-    same mean; here items without any action are never a source, as they carry nothing learned. Rows of absent items
-    are empty.
+    An item that is both counts for itself. The papers take the neighbours among all items and normalise on both sides,
+    which for k neighbours each is the same mean; here items without any action are never a source, as they carry
+    nothing learned. All other rows are empty.
     """
-    here, sources = np.flatnonzero(present), np.flatnonzero(present & touched)
-    n = len(vectors)
-    if not len(sources):
+    here, there, n = np.flatnonzero(asked), np.flatnonzero(sources), len(vectors)
+    if not len(there):
         return sparse.csr_array((n, n), dtype=np.float32)
     units = unit_rows(vectors)
-    found = nearest(units[here], units[sources], min(k, len(sources)))
-    columns = sources[found.ids]
-    values = np.full(columns.shape, 1 / columns.shape[1], np.float32)
-    rows = np.broadcast_to(here[:, None], columns.shape)
-    return sparse.csr_array((values.ravel(), (rows.ravel(), columns.ravel())), shape=(n, n))
+    found = nearest(units[here], units[there], min(k, len(there)))
+    values = np.maximum(found.scores, np.float32(1e-6)) ** np.float32(power)
+    values /= values.sum(axis=1, keepdims=True)
+    rows = np.broadcast_to(here[:, None], found.ids.shape)
+    return sparse.csr_array((values.ravel(), (rows.ravel(), there[found.ids].ravel())), shape=(n, n))
 
 
 def weighted_graph(graphs: list[sparse.csr_array], weights: list[float]) -> sparse.csr_array:

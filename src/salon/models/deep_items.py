@@ -9,9 +9,14 @@ from pydantic import Field
 from scipy import sparse
 
 from salon.models.deep import DeepRecommender, MediaSettings, Placing
-from salon.models.deep_graph import weighted_graph
+from salon.models.deep_graph import media_graph, weighted_graph
 from salon.models.deep_network import Material
 from salon.types import BoolArray, FloatArray
+
+NEIGHBOURS = 20
+"""Liked items beside which a new one is put."""
+POWERS = (2.0, 0.0, 4.0)
+"""What may weigh them: powers of the cosine; the first where no validation question is given."""
 
 
 class NeighbourSettings(MediaSettings):
@@ -34,10 +39,10 @@ class ItemGraphRecommender(DeepRecommender):
     """A model that puts items nobody liked beside their nearest liked items.
 
     The papers of these models do not say what becomes of such items. What a network makes of them lacks all that likes
-    add to a vector, so that it is too short to stand beside others. Here the mean of the final vectors of the k nearest
-    liked items by their media is added to it, and one number for all makes them as long on average as liked items.
-    Given validation questions that rank all items decide whether this is done: nothing says better how often a new item
-    is the answer.
+    add to a vector, so that it is too short to stand beside others. Here the mean of the final vectors of the 20
+    nearest liked items by their media, each weighed by a power of its cosine, is added to it, and one number for all
+    makes them as long on average as liked items. Given validation questions decide between the powers 2, 0 and 4, and
+    where they rank all items, whether this is done: nothing says better how often a new item is the answer.
     """
 
     needs_features = True
@@ -49,12 +54,23 @@ class ItemGraphRecommender(DeepRecommender):
             [np.diff(graph.indptr) > 0 for graph in material.graphs(self.settings.k)]
         )
 
-    def _placings(self, material: Material) -> list[Placing]:
-        as_trained = super()._placings(material)
+    def _placings(self, material: Material, *, among_all: bool) -> list[Placing]:
+        as_trained = super()._placings(material, among_all=among_all)
         if not (self._placed(material) & ~material.touched).any():
             return as_trained
-        near = weighted_graph(material.graphs(self.settings.k), self._weights(list(material.media)))
-        return [partial(beside_neighbours, near=near, touched=material.touched), *as_trained]
+        beside: list[Placing] = [
+            partial(beside_neighbours, near=self._near(material, power), touched=material.touched) for power in POWERS
+        ]
+        return [*beside, *as_trained] if among_all else beside
+
+    def _near(self, material: Material, power: float) -> sparse.csr_array:
+        """(items, items) what the neighbours of items that nobody liked weigh, by all modalities."""
+        new = ~material.touched
+        graphs = [
+            media_graph(one.vectors, one.present & new, one.present & ~new, NEIGHBOURS, power)
+            for one in material.media.values()
+        ]
+        return weighted_graph(graphs, self._weights(list(material.media)))
 
     def _weights(self, names: list[str]) -> list[float]:
         """How much each modality says about which items are near."""

@@ -58,7 +58,9 @@ class Material:
     def graphs(self, k: int) -> list[sparse.csr_array]:
         """(items, items) sparse per modality: each row averages the k nearest touched items; found once."""
         if k not in self._graphs:
-            self._graphs[k] = [media_graph(one.raw, one.present, self.touched, k) for one in self.media.values()]
+            self._graphs[k] = [
+                media_graph(one.raw, one.present, one.present & self.touched, k) for one in self.media.values()
+            ]
         return self._graphs[k]
 
 

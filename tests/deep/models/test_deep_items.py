@@ -6,7 +6,10 @@ from scipy import sparse
 from test_deep_fit import DEEP, QUICK, two_tastes, with_new_items
 
 from salon.data import Holdout
+from salon.models import deep_items
+from salon.models.deep_graph import media_graph
 from salon.models.deep_items import ItemGraphRecommender, beside_neighbours
+from salon.models.deep_network import Material
 from salon.registry import resolve
 
 GRAPHS = [name for name in DEEP if issubclass(resolve("model", name), ItemGraphRecommender)]
@@ -24,6 +27,41 @@ def test_the_mean_of_their_neighbours_is_added_and_they_become_as_long_as_liked_
 def test_where_all_are_liked_nothing_moves() -> None:
     items = np.arange(6, dtype=np.float32).reshape(3, 2)
     np.testing.assert_array_equal(beside_neighbours(items, sparse.csr_array(np.eye(3)), np.ones(3, bool)), items)
+
+
+@pytest.mark.parametrize("power", [0.0, 2.0])
+def test_neighbours_weigh_by_a_power_of_their_cosine(power: float) -> None:
+    rng = np.random.default_rng(0)
+    vectors, asked, sources = rng.standard_normal((9, 4)), np.arange(9) < 3, np.arange(9) > 4
+    found = media_graph(vectors.astype(np.float32), asked, sources, 2, power).toarray()
+    for row in range(9):
+        cosines = vectors @ vectors[row] / np.linalg.norm(vectors, axis=1) / np.linalg.norm(vectors[row])
+        nearest = sorted(range(5, 9), key=lambda other: -cosines[other])[:2] if asked[row] else []
+        weight = {other: max(cosines[other], 1e-6) ** power for other in nearest}
+        expected = [weight[other] / sum(weight.values()) if other in weight else 0 for other in range(9)]
+        np.testing.assert_allclose(found[row], expected, atol=1e-5)
+
+
+def test_validation_decides_what_neighbours_weigh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One power puts new items beside the liked ones of their taste, the other beside those of the other taste."""
+    (warm, cold, items), (_, holdout, _) = with_new_items(), two_tastes()
+    text = np.sign(items["text"].vectors[:, 0].round())
+
+    def near(_: ItemGraphRecommender, material: Material, power: float) -> sparse.csr_array:
+        links = np.outer(text, text) == (1 if power else -1)
+        links &= cold[:, None] & material.touched
+        return sparse.csr_array(links / np.maximum(links.sum(axis=1, keepdims=True), 1), dtype=np.float32)
+
+    monkeypatch.setattr(ItemGraphRecommender, "_near", near)
+    asked = Holdout(warm.queries(), sparse.csr_array(holdout.targets * cold), candidates=cold)
+    kept = []
+    for powers in ((0.0, 1.0), (1.0, 0.0), (0.0,)):
+        monkeypatch.setattr(deep_items, "POWERS", powers)
+        settings = QUICK | {"patience": 0}  # the first power is what training looks at, so it must not stop it
+        kept.append(resolve("model", "freedom")(**settings).fit(warm, items, rng=0, validation=asked))
+    either, other, wrong = (model.recommend(asked.queries, 6, allow=cold).ids for model in kept)
+    right = [asked.targets[np.arange(80)[:, None], ids].sum() for ids in (either, other, wrong)]
+    assert min(right[:2]) > 2 * right[2]
 
 
 @pytest.mark.parametrize("name", GRAPHS)
