@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -17,7 +19,9 @@ from salon.models.ensemble import JOINS, Ensemble
 from salon.models.ensemble_bags import bootstrap
 from salon.models.ensemble_choice import asked, boosted, quality
 from salon.models.joining import member, standardised
+from salon.models.popular import Popular, PopularSettings
 from salon.testing.recommenders import features_of
+from salon.training.settings import TrainingSettings
 
 INF = float("inf")
 
@@ -161,6 +165,41 @@ def test_members_are_judged_without_the_actions_they_are_asked_for(world, monkey
     assert answers
     assert not met[0] & answers
     assert answers <= met[1]
+
+
+class Told(Popular):
+    """Popular, noting what it is told to stop by."""
+
+    told: ClassVar[dict[str, list]] = {}
+
+    def _fit(self, data, items, rng, validation):
+        self.told.setdefault(type(self).__name__, []).append(validation)
+        return super()._fit(data, items, rng, validation)
+
+
+class TrainedSettings(PopularSettings, TrainingSettings):
+    pass
+
+
+class Trained(Told):
+    settings: TrainedSettings
+
+
+@pytest.mark.parametrize(
+    ("join", "given", "stops"),
+    [("stack", True, "v"), ("score", True, "v"), ("stack", False, "v-"), ("score", False, "-")],
+)
+def test_only_who_is_trained_by_gradients_sees_what_is_held_out(world, monkeypatch, join, given, stops):
+    """Others might learn from it, and would then be trusted too much."""
+    data, features = world
+    validation, known = hold_out(data, np.random.default_rng(0))
+    monkeypatch.setattr("salon.models.ensemble.member", lambda name, _: Trained() if name == "bpr" else Told())
+    monkeypatch.setattr("salon.models.ensemble.hold_out", lambda *_: (validation, known))
+    monkeypatch.setattr(Told, "told", {})
+    model = Ensemble(join=join, members={"popular": {}, "bpr": {}})
+    model.fit(known if given else data, features, validation=validation if given else None)
+    assert ["v" if one is validation else "-" for one in Told.told["Trained"]] == list(stops)
+    assert Told.told["Told"] == [None] * len(stops)
 
 
 def test_other_test_actions_do_not_change_the_fit():

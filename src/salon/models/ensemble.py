@@ -15,6 +15,7 @@ items are not on one scale.
 
 Held-out actions are those of `validation`, else a tenth of everybody's likes. In the latter case weights and the way of
 joining are found with members that were fitted without them, and the members of the ensemble are fitted on everything.
+Members that are trained by gradients see in held-out actions when to stop, but for bags; others never see them.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from salon.models.joining import (
     standardised,
     weighted_mean,
 )
+from salon.training.settings import TrainingSettings
 from salon.types import FloatArray
 
 Join = Literal["rank", "score", "stack", "bag", "boost"]
@@ -118,9 +120,9 @@ class Ensemble(Combined):
         way = Joined("score" if join == "auto" else join, declared, np.zeros(len(declared)))
         if join in ("stack", "boost", "auto"):
             questions, known = (validation, data) if validation is not None else hold_out(data, ask_rng)
-            questions = asked(questions, ask_rng)
-            judges = self._members(known, items, seed)
+            judges = self._members(known, items, seed, questions)
             models = judges if known is data else []
+            questions = asked(questions, ask_rng)
             if join == "auto":
                 way, tried = self._best(judges, self._bagged(known, items, bag_rng.spawn(1)[0]), questions, ask_rng)
             else:
@@ -129,7 +131,7 @@ class Ensemble(Combined):
             models = self._bagged(data, items, bag_rng)
             way = Joined("bag", np.repeat(declared, self.settings.bags), np.zeros(len(models)))
         return {
-            "models_": models or self._members(data, items, seed),
+            "models_": models or self._members(data, items, seed, validation),
             "names_": list(self.settings.members),
             "join_": way.join,
             "weights_": way.weights.astype(np.float32),
@@ -150,11 +152,14 @@ class Ensemble(Combined):
             raise SettingError("All weights are 0.", hint="Give at least one member a say.")
         return weights
 
-    def _members(self, data: Dataset, items: FeatureSet, seed: int) -> list[Recommender]:
+    def _members(self, data: Dataset, items: FeatureSet, seed: int, held: Holdout | None) -> list[Recommender]:
         """Every member fitted once; who is fitted with the same seed again learns the same."""
         seeds = np.random.default_rng(seed).integers(2**62, size=len(self.settings.members))
-        made = [member(name, given) for name, given in self.settings.members.items()]
-        return [model.fit(data, items, rng=int(one)) for model, one in zip(made, seeds, strict=True)]
+        models = [member(name, given) for name, given in self.settings.members.items()]
+        for model, one in zip(models, seeds, strict=True):
+            stop_by = held if isinstance(model.settings, TrainingSettings) else None
+            model.fit(data, items, rng=int(one), validation=stop_by)
+        return models
 
     def _bagged(self, data: Dataset, items: FeatureSet, rng: np.random.Generator) -> list[Recommender]:
         """Every member fitted on each bootstrap sample; the samples are the same for all members."""
