@@ -29,9 +29,9 @@ from salon.training.settings import TrainingSettings
 
 SETTINGS: dict[tuple[str, str], dict] = {
     ("sasrec", "ml100k"): {"learning_rate": 0.002, "epochs": 40},
-    ("generative", "ml100k"): {"clicks": 64, "dense": 0.5, "epochs": 24},
+    ("generative", "ml100k"): {},
     ("sasrec", "amzind"): {"epochs": 60},
-    ("generative", "amzind"): {"clicks": 64, "dense": 0.5, "dropout": 0.5, "epochs": 40},
+    ("generative", "amzind"): {"dropout": 0.5},
 }
 """(model, set) -> settings chosen on validation."""
 

@@ -39,8 +39,14 @@ QUANTISER = "quantiser_"
 class GenerativeSettings(NextItemSettings, SemanticIdSettings):
     """Settings of `Generative`."""
 
-    batch_size: int = Field(64, ge=1)
+    batch_size: int = Field(128, ge=1)
     """Windows per step."""
+    learning_rate: float = Field(3e-3, gt=0)
+    """Step size of Adam."""
+    validate_every: int = Field(2, ge=1)
+    """Epochs between two looks at the validation score."""
+    patience: int = Field(4, ge=0)
+    """Looks without a better score after which training stops; 0 never stops early."""
     blocks: int = Field(2, ge=1, le=24)
     """Layers of attention."""
     heads: int = Field(2, ge=1)
@@ -51,7 +57,7 @@ class GenerativeSettings(NextItemSettings, SemanticIdSettings):
     """Recommend from the chances of all items or from a beam; "auto": from all up to 20,000 items."""
     beam: int = Field(100, ge=1)
     """Prefixes that a beam keeps; at least as many as items are asked for."""
-    dense: float = Field(0.0, ge=0, le=1)
+    dense: float = Field(0.5, ge=0, le=1)
     """Weight of a second score by a product of vectors, as in LIGER; the chance of the id has the rest."""
 
 
@@ -62,16 +68,17 @@ class Generative(NextItemRecommender):
 
     The codes come from the content of the item, so an item that nobody touched is generated like all others. Differs
     from the paper: residual k-means over all modalities by default, a missing one filled by ridge from the others, and
-    who acted on an item as one more of them if wanted (`clicks`). The history is read by a causal Transformer over
+    who acted on an item as one more of them (`clicks`). The history is read by a causal Transformer over
     items, each the sum of its code vectors, and the codes of the next are generated from the state of every step by a
     perceptron that the codes before gate: the two depths of the RQ-Transformer (Lee et al., CVPR 2022) in place of an
     encoder and decoder over a flat row of codes, in a fraction of the steps. Only legal codes compete, in training
     those of items that somebody liked, so that chances add up to 1 over the catalogue and new items are not taught to
     be unlikely. No token of the person.
 
-    With `dense` the item is also compared by a linear map of what was coded, trained beside the codes by a softmax over
-    the catalogue, and both log chances are averaged, after LIGER (Yang et al., "Unifying Generative and Dense Retrieval
-    for Sequential Recommendation", 2024), which ranks generated candidates by cosine alone.
+    With `dense`, as by default, the item is also compared by a linear map of what was coded, trained beside the codes
+    by a softmax over the catalogue, and both log chances are averaged, after LIGER (Yang et al., "Unifying Generative
+    and Dense Retrieval for Sequential Recommendation", 2024), which ranks generated candidates by cosine alone. With
+    `clicks` and `dense` 0 there are only ids of content.
 
     `score` works out the chance of every item. Above 20,000 items `recommend` searches by a beam, in a trie that holds
     only what may be recommended; it can miss an item whose first codes are unlikely.

@@ -35,7 +35,7 @@ class SemanticIdSettings(Settings):
     """Codes per item; a digit that tells apart items of the same codes comes last."""
     codes: int = Field(256, ge=2, le=8192)
     """Most codes per level; fewer where that would leave less than eight items to a code."""
-    clicks: int = Field(0, ge=0)
+    clicks: int = Field(64, ge=0)
     """Most numbers of a vector of who acted on an item that is coded beside its features; 0 codes features alone."""
     width: int = Field(64, ge=1)
     """Leading directions (PCA) kept of wider features."""

@@ -19,7 +19,7 @@ from salon.models.generative import Generative
 from salon.testing import check_recommender
 from salon.testing.recommenders import features_of
 
-QUICK = {**STEPS, "codes": 8, "hidden": 32}
+QUICK = {"clicks": 0, "dense": 0.0, **STEPS, "codes": 8, "hidden": 32}
 TOY: dict[str, Any] = {
     "dim": 16,
     "batch_size": 16,
@@ -31,11 +31,14 @@ TOY: dict[str, Any] = {
 """Under which the worlds of the contract are learned in seconds, but not by heart."""
 
 
-@pytest.mark.parametrize("more", [{}, {"ids": "rqvae", "id_epochs": 30}, {"search": "beam", "beam": 5, "dense": 0.5}])
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"ids": "rqvae", "id_epochs": 30}, {"search": "beam", "beam": 5, "dense": 0.5}, {"clicks": 16, "dense": 0.5}],
+)
 def test_a_planted_order_is_learned(more: dict[str, Any]) -> None:
     data, order, walks = ring()
     wanted = following(order, walks[:, -1])
-    model = Generative(**QUICK, **more).fit(data, ring_features(order, missing=4), rng=0)
+    model = Generative(**(QUICK | more)).fit(data, ring_features(order, missing=4), rng=0)
     assert hit_rate(model, data, wanted) > 0.95
     assert (model.recommend(data.queries(), 1).ids[:, 0] == wanted).mean() > 0.95
     back = Queries.from_lists([[int(i) for i in walk[::-1]] for walk in walks])
@@ -106,7 +109,7 @@ def test_ids_differ_and_say_what_the_quantiser_says() -> None:
 def test_a_loaded_model_answers_alike_by_score_and_by_beam(tmp_path: Path) -> None:
     data, order, _ = ring()
     for more in ({}, {"ids": "rqvae", "id_epochs": 2}, {"dense": 0.5}):
-        model = Generative(**{**QUICK, "epochs": 2}, search="beam", beam=4, **more).fit(
+        model = Generative(**(QUICK | {"epochs": 2} | more), search="beam", beam=4).fit(
             data, ring_features(order), rng=0
         )
         model.save(tmp_path / "model")
@@ -171,7 +174,7 @@ def test_bad_input_is_refused() -> None:
     features = ring_features(order)
     nothing = FeatureSet({"text": features["text"].hide(np.arange(RING))})
     with pytest.raises(DataError, match=r"No item has features \(modalities: text\)"):
-        Generative().fit(data, nothing)
+        Generative(clicks=0).fit(data, nothing)
     with pytest.raises(DataError, match="no positive actions"):
         Generative().fit(Dataset.of(Events.of([0], [1], weights=[-1.0]), 2, RING), features)
     with pytest.raises(DataError, match="No history has two liked items"):
