@@ -128,13 +128,15 @@ def test_scores_are_scaled_history_times_weights():
     np.testing.assert_allclose(model.score(one(2, 4))[0, :WARM], expected, rtol=1e-5)
 
 
-def test_cold_columns_are_the_kernel_regression_of_the_warm_ones():
-    model, media, point = fitted(), Media.of(features()), POINT
+@pytest.mark.parametrize("power", [1, 2, 3])
+def test_cold_columns_are_the_kernel_regression_of_the_warm_ones(power):
+    point = POINT.moved({"twin_power": power})
+    model, media = fitted(point), Media.of(features())
     lighter = fitted(POINT.moved({"media:text": 0.25, "media:image": 0.1}))
     handed = lighter.weights_ * np.bincount(world().events.items, minlength=WARM)[:WARM] ** point.twin_popularity
     np.testing.assert_allclose(model.handed_, handed, atol=1e-5)
     warm, cold = np.arange(WARM), np.arange(WARM, 15)
-    kernel = sum(point.twins[m] * media.rows[m].astype(float) @ media.rows[m].T for m in media.names)
+    kernel = sum(point.twins[m] * (media.rows[m].astype(float) @ media.rows[m].T) ** power for m in media.names)
     among = kernel[np.ix_(warm, warm)]
     rho = point.twin_ridge * among.diagonal().mean()
     expected = np.linalg.solve(among + rho * np.eye(WARM), kernel[np.ix_(warm, cold)])

@@ -21,7 +21,7 @@ POINTS = {
     "plain": POINT,
     "order": POINT.moved({"order": 2.0, "order_reach": 3.0}),
     "prior": POINT.moved({"prior": 0.7}),
-    "both": POINT.moved({"order": 2.0, "prior": 0.7, "twin_media": 1.0}),
+    "both": POINT.moved({"order": 2.0, "prior": 0.7, "twin_media": 1.0, "twin_power": 3}),
 }
 QUERIES = Queries.from_lists([[1, 2], [13], [5, 14, 3], [11]])
 

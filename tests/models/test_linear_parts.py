@@ -18,6 +18,7 @@ POINTS = {
     "prior": POINT.moved({"prior": 0.7}),
     "both": POINT.moved({"order": 1.0, "prior": 0.3}),
     "clicks": POINT.moved({"media:text": 0.0, "media:image": 0.0}),
+    "power": POINT.moved({"twin_power": 2}),
 }
 MODELS = {name: fitted(point) for name, point in POINTS.items()}
 

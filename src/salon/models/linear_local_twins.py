@@ -16,7 +16,7 @@ from salon.arrays import nearest_rows
 from salon.index.approximate import nearest_by_cells
 from salon.models.linear_media import Media
 from salon.models.linear_point import Point
-from salon.models.linear_twins import Twins, gains, kernel
+from salon.models.linear_twins import Twins, gains, kernel, likeness
 from salon.types import FloatArray, IntArray
 
 EXACT = 2e12
@@ -47,7 +47,7 @@ class LocalTwins(Twins):
         columns = sparse.csc_array(self.weights[:, places])
         for k, item in enumerate(cold):
             there = columns.indices[columns.indptr[k] : columns.indptr[k + 1]]
-            share = point.twins[name] * media.gram(name, self.warm[there], np.array([item]))
+            share = point.twins[name] * likeness(media, point, name, self.warm[there], np.array([item]))
             found[there, k] = cho_solve((_factor(media, point, self.warm[there], self.rho), True), share)[:, 0]
         return found
 

@@ -48,6 +48,8 @@ class Point(Settings):
     """s: how much an action of such a history leaves open, in units of the mean variance of an item."""
     twins: dict[str, float] = Field(default_factory=dict)
     """beta: share of each modality in who is whose content twin."""
+    twin_power: int = Field(1, ge=1)
+    """p: twins are alike by the p-th power of their cosine; the higher, the less say those have that are less alike."""
     twin_ridge: float = Field(4.0, gt=0)
     """rho, in units of the mean diagonal of the content kernel."""
     twin_self: float = Field(0.0, ge=0)
@@ -127,6 +129,7 @@ TWIN_GRID: dict[str, tuple[float, ...]] = {
     "twin_self": (0.0, *(4.0**i for i in range(-3, 3))),
     "twin_norm": (0.0, 0.5, 1.0),
     "twin_popularity": CLICK_GRID["popularity"],
+    "twin_power": (1, 2, 3, 4, 6),
 }
 TWIN_SHARES = (0.0, *(4.0**i for i in range(-3, 2)))
 COLD_SCALES = tuple(2.0 ** (i / 2) for i in range(-6, 17))

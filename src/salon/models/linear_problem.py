@@ -152,5 +152,5 @@ SOLVED = {
     "user_exponent", "item_exponent", "ridge", "dropout", "media", "order", "order_reach", "prior", "profile",
 }  # fmt: skip
 """The settings on which B depends."""
-TWINNED = {"twins", "twin_ridge"}
+TWINNED = {"twins", "twin_power", "twin_ridge"}
 """The settings on which W depends, but for the scale of its columns."""

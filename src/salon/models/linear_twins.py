@@ -1,6 +1,6 @@
 """Items that nobody has touched take what their content twins suggest.
 
-Over the touched items T and the others N, with the content kernel K = sum_m beta_m F_m F_m^T,
+Over the touched items T and the others N, with the content kernel K = sum_m beta_m (F_m F_m^T)^p, entry by entry,
 
     W = (K_TT + rho I)^-1 K_TN                (|T|, |N|)
 
@@ -52,16 +52,22 @@ class Twins:
         """(t, len(cold)) float32, the part of one modality in the columns of W for the items `cold`."""
         if not point.twins[name]:
             return np.zeros((len(self.warm), len(cold)), np.float32)
-        share = point.twins[name] * media.gram(name, self.warm, cold)
+        share = point.twins[name] * likeness(media, point, name, self.warm, cold)
         return solved(self.factor, share)
 
 
+def likeness(media: Media, point: Point, name: str, rows: IntArray, columns: IntArray | None = None) -> FloatArray:
+    """(rows, columns) float32, the p-th power of the cosines of one modality: positive semidefinite for whole p."""
+    cosines = media.gram(name, rows, columns)
+    return cosines if point.twin_power == 1 else cosines**point.twin_power
+
+
 def kernel(media: Media, point: Point, rows: IntArray, columns: IntArray | None = None) -> FloatArray:
-    """sum_m beta_m F_m F_m^T, (rows, columns) float32."""
+    """sum_m beta_m (F_m F_m^T)^p, entry by entry, (rows, columns) float32."""
     total = np.zeros((len(rows), len(rows if columns is None else columns)), np.float32)
     for name, share in point.twins.items():
         if share:
-            total += np.float32(share) * media.gram(name, rows, columns)
+            total += np.float32(share) * likeness(media, point, name, rows, columns)
     return total
 
 
