@@ -1,12 +1,13 @@
 """Exploration shows what it says with the chances it says."""
 
 from collections import Counter
+from math import comb
 
 import numpy as np
 import pytest
 
 from salon.errors import SettingError
-from salon.rerank.exploration import Policy, explore, linucb, thompson, uniform
+from salon.rerank.exploration import Policy, _chances_of_count, explore, linucb, thompson, uniform
 
 BEST, POOL = np.arange(10), np.array([3, 20, 21, 22, 23])
 POLICIES = {
@@ -65,6 +66,14 @@ def test_thompson_prefers_what_is_clicked_but_not_always() -> None:
     assert first[0] > 295
     unsure = thompson(np.array([1.0, 0.0]), np.array([3.0, 3.0]))
     assert 30 < Counter(int(unsure.order(2, rng)[0]) for _ in range(300))[1] < 150
+
+
+@pytest.mark.parametrize("share", [5e-324, 1e-308, 1e-3, 0.5, 1.0])
+def test_the_number_of_explored_places_is_binomial_for_any_share(share: float) -> None:
+    chances = _chances_of_count(3, share, 3, 0)
+    expected = [comb(3, m) * share**m * (1 - share) ** (3 - m) for m in range(4)]
+    np.testing.assert_allclose(chances, expected, rtol=1e-12, atol=1e-300)
+    assert explore(BEST, POOL, 5, share, uniform(), np.random.default_rng(0)).propensities.max() <= 1
 
 
 def test_a_share_above_one_is_refused() -> None:

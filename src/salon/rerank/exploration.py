@@ -106,7 +106,7 @@ def explore(best: IntArray, pool: IntArray, k: int, share: float, policy: Policy
 
 def _chances_of_count(places: int, share: float, most: int, least: int) -> FloatArray:
     """(most + 1,) chance of each number of explored places, cut off at `least` and `most`."""
-    chances = binom.pmf(np.arange(places + 1), places, share)
+    chances = np.exp(binom.logpmf(np.arange(places + 1), places, share))  # pmf overflows for the smallest shares
     chances[most] += chances[most + 1 :].sum()
     chances = chances[: most + 1]
     if least:
