@@ -347,9 +347,14 @@ def test_an_empty_answer_is_said_to_be_one(visit: Look) -> None:
 
 def test_cards_wait_as_grey_shapes(visit: Look) -> None:
     look = visit()
-    look.page.route("**/v1/recommend", lambda route: look.page.wait_for_timeout(300) or route.continue_())
+    held: list[Any] = []
+    waiting = True
+    look.page.route("**/v1/recommend", lambda route: held.append(route) if waiting else route.continue_())
     look.page.goto(look.site.address)
     look.page.wait_for_selector(".card.ghost .skeleton")
+    waiting = False
+    for route in held:
+        route.continue_()
     look.page.wait_for_selector(GRID)
     assert not look.page.locator(".card.ghost").count()
 
