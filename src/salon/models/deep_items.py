@@ -58,23 +58,26 @@ class ItemGraphRecommender(DeepRecommender):
         as_trained = super()._placings(material, among_all=among_all)
         if not (self._placed(material) & ~material.touched).any():
             return as_trained
-        beside: list[Placing] = [
-            partial(beside_neighbours, near=self._near(material, power), touched=material.touched) for power in POWERS
-        ]
-        return [*beside, *as_trained] if among_all else beside
-
-    def _near(self, material: Material, power: float) -> sparse.csr_array:
-        """(items, items) what the neighbours of items that nobody liked weigh, by all modalities."""
-        new = ~material.touched
+        new, weights = ~material.touched, self._weights(list(material.media))
         graphs = [
-            media_graph(one.vectors, one.present & new, one.present & ~new, NEIGHBOURS, power)
+            media_graph(one.vectors, one.present & new, one.present & ~new, NEIGHBOURS, 1.0)
             for one in material.media.values()
         ]
-        return weighted_graph(graphs, self._weights(list(material.media)))
+        beside: list[Placing] = [
+            partial(beside_neighbours, near=weighted_graph(powered(graphs, power), weights), touched=material.touched)
+            for power in POWERS
+        ]
+        return [*beside, *as_trained] if among_all else beside
 
     def _weights(self, names: list[str]) -> list[float]:
         """How much each modality says about which items are near."""
         return [1 / len(names)] * len(names)
+
+
+def powered(graphs: list[sparse.csr_array], power: float) -> list[sparse.csr_array]:
+    """The same graphs with every weight raised to a power, each nonempty row summing to 1 again."""
+    raised = [sparse.csr_array((g.data**power, g.indices, g.indptr), shape=g.shape) for g in graphs]
+    return [weighted_graph([graph], [1.0]) for graph in raised]
 
 
 def beside_neighbours(items: FloatArray, near: sparse.csr_array, touched: BoolArray) -> FloatArray:

@@ -34,10 +34,11 @@ class PairLinear(nn.Module):
         """(n, k, out) of users (n, width) and the rows `own` (n, k) of items (m, width)."""
         return self.user(users).unsqueeze(1) + self.item(items)[own] + self.both(users.unsqueeze(1) * items[own])
 
-    def of_all(self, user: Tensor, columns: Tensor) -> Tensor:
-        """(out, m) of one user (width,) and all items, columns (width, m): a single product of matrices."""
+    def of_all(self, user: Tensor, columns: Tensor, stretch: float) -> Tensor:
+        """(out, m) of one user (width,) and all items, columns (width, m), all stretched: one product of matrices."""
+        user = user * stretch
         start = (self.user(user) + self.item.bias).unsqueeze(1)
-        return torch.addmm(start, self.item.weight + self.both.weight * user, columns)
+        return torch.addmm(start, (self.item.weight + self.both.weight * user) * stretch, columns)
 
 
 class TaskExperts(nn.Module):
@@ -79,7 +80,7 @@ class TaskExperts(nn.Module):
         return torch.cat([self._of_some(user, part) for part in columns.split(AT_ONCE, dim=1)], dim=1)
 
     def _of_some(self, user: Tensor, columns: Tensor) -> Tensor:
-        pair = user * self.stretch, columns * self.stretch
+        pair = user, columns, self.stretch
         found = self.experts.of_all(*pair).relu_().unflatten(0, self.shape)
         gates = torch.softmax(self.gates.of_all(*pair).unflatten(0, (self.tasks, self.shape[0])), dim=1)
         deep = []

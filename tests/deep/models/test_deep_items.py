@@ -8,8 +8,7 @@ from test_deep_fit import DEEP, QUICK, two_tastes, with_new_items
 from salon.data import Holdout
 from salon.models import deep_items
 from salon.models.deep_graph import media_graph
-from salon.models.deep_items import ItemGraphRecommender, beside_neighbours
-from salon.models.deep_network import Material
+from salon.models.deep_items import ItemGraphRecommender, beside_neighbours, powered
 from salon.registry import resolve
 
 GRAPHS = [name for name in DEEP if issubclass(resolve("model", name), ItemGraphRecommender)]
@@ -33,13 +32,15 @@ def test_where_all_are_liked_nothing_moves() -> None:
 def test_neighbours_weigh_by_a_power_of_their_cosine(power: float) -> None:
     rng = np.random.default_rng(0)
     vectors, asked, sources = rng.standard_normal((9, 4)), np.arange(9) < 3, np.arange(9) > 4
-    found = media_graph(vectors.astype(np.float32), asked, sources, 2, power).toarray()
+    given = media_graph(vectors.astype(np.float32), asked, sources, 2, power).toarray()
+    raised = powered([media_graph(vectors.astype(np.float32), asked, sources, 2, 1.0)], power)[0].toarray()
     for row in range(9):
         cosines = vectors @ vectors[row] / np.linalg.norm(vectors, axis=1) / np.linalg.norm(vectors[row])
         nearest = sorted(range(5, 9), key=lambda other: -cosines[other])[:2] if asked[row] else []
         weight = {other: max(cosines[other], 1e-6) ** power for other in nearest}
         expected = [weight[other] / sum(weight.values()) if other in weight else 0 for other in range(9)]
-        np.testing.assert_allclose(found[row], expected, atol=1e-5)
+        np.testing.assert_allclose(given[row], expected, atol=1e-5)
+        np.testing.assert_allclose(raised[row], expected, atol=1e-5)
 
 
 def test_validation_decides_what_neighbours_weigh(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,12 +48,11 @@ def test_validation_decides_what_neighbours_weigh(monkeypatch: pytest.MonkeyPatc
     (warm, cold, items), (_, holdout, _) = with_new_items(), two_tastes()
     text = np.sign(items["text"].vectors[:, 0].round())
 
-    def near(_: ItemGraphRecommender, material: Material, power: float) -> sparse.csr_array:
-        links = np.outer(text, text) == (1 if power else -1)
-        links &= cold[:, None] & material.touched
-        return sparse.csr_array(links / np.maximum(links.sum(axis=1, keepdims=True), 1), dtype=np.float32)
+    def near(_: list[sparse.csr_array], power: float) -> list[sparse.csr_array]:
+        links = (np.outer(text, text) == (1 if power else -1)) & cold[:, None] & ~cold
+        return [sparse.csr_array(links / np.maximum(links.sum(axis=1, keepdims=True), 1), dtype=np.float32)]
 
-    monkeypatch.setattr(ItemGraphRecommender, "_near", near)
+    monkeypatch.setattr(deep_items, "powered", near)
     asked = Holdout(warm.queries(), sparse.csr_array(holdout.targets * cold), candidates=cold)
     kept = []
     for powers in ((0.0, 1.0), (1.0, 0.0), (0.0,)):
