@@ -154,8 +154,8 @@ MARK = "<!-- from here on by `bench_models.py page` -->"
 
 def write(args: argparse.Namespace) -> None:
     """The tables, behind the words of the page."""
-    told = args.onto.read_text(encoding="utf-8").partition(MARK)[0] if args.onto.exists() else ""
-    made = page(args.results, lines(args.results), HERE / "models_quoted.csv")
+    told, _, before = (args.onto.read_text(encoding="utf-8") if args.onto.exists() else "").partition(MARK)
+    made = page(args.results, lines(args.results), HERE / "models_quoted.csv", before)
     args.onto.write_text(f"{told}{MARK}\n\n{made}", encoding="utf-8")
 
 

@@ -1,18 +1,20 @@
 """The tables of `bench_models.py` in markdown: what was measured, what is quoted, and how they compare.
 
 A row is the mean over seeds; tests and intervals are on the means of each user over the seeds. Quoted rows come from
-`models_quoted.csv`, measured with the same metric on the same files at another time.
+`models_quoted.csv`, measured with the same metric on the same files at another time. What the page has and the results
+have not stays (`models_kept.py`).
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from models_kept import Former, Shown, former, joined, table_lines, updated
 
 from salon.evaluate.significance import compare, measure, sign_flip_test
 from salon.evaluate.values import Comparison
@@ -118,42 +120,40 @@ def row_of(results: Path, name: str, runs: list[dict[str, Any]], test: str) -> R
     return Row(name, runs, {metric: np.stack([one[metric] for one in stored]) for metric in METRICS})
 
 
-def front(rows: list[Row]) -> set[str]:
-    """Names of the rows that nobody beats in both nDCG@20 and CPU seconds."""
-    points = {row.name: (row.mean(), round(row.cost("cpu_s"), 1)) for row in rows}
-    return {
-        name for name, (score, cost) in points.items()
-        if not any(s >= score and c <= cost and (s, c) != (score, cost) for s, c in points.values())
-    }  # fmt: skip
+def title_of(table: Table) -> str:
+    ranked = f", ranked among {table.test}" if table.test != table.protocol else ""
+    return f"{table.dataset}, {table.protocol}{ranked}"
 
 
-def main_table(table: Table) -> Iterator[str]:
-    """Every model of a test, and the quoted systems below."""
-    title = table.protocol + (f", ranked among {table.test}" if table.test != table.protocol else "")
-    users = len(table.rows[0].per_user)
-    yield f"### {table.dataset}, {title}\n"
-    yield f"{users} people. Best on test: {table.rows[0].name}.\n"
-    head = "| model | seeds | R@10 | R@20 | N@10 | N@20 | sd | 95 % of N@20 | less than the best | p (Holm)"
-    yield f"{head} | CPU s | MB | ms | front |"
-    yield "|---|--:|--:|--:|--:|--:|--:|---|--:|--:|--:|--:|--:|---|"
+def shown(table: Table) -> list[Shown]:
+    """The rows made here, with paired tests against the best of them."""
     best, rng = table.rows[0], np.random.default_rng(0)
     bounds = measure({row.name: row.per_user for row in table.rows}, rng)
     against = {one.name: one for one in compare({r.name: r.per_user for r in table.rows}, best.name, MAIN, rng)}
-    marked = front(table.rows)
+    found = []
     for row in table.rows:
-        means = " | ".join(f"{row.mean(metric):.4f}" for metric in METRICS)
         low, high = bounds[row.name].low or 0.0, bounds[row.name].high or 0.0
         one: Comparison | None = against.get(row.name)
-        gap = " | " if one is None else f"{-one.difference:.4f} | {one.p_holm:.3f}"
-        cost = f"{row.cost('cpu_s'):.1f} | {row.cost('peak_mb'):.0f} | {row.cost('p50_ms'):.1f}"
-        yield (
-            f"| {row.name} | {len(row.runs)} | {means} | {row.sd} | {low:.4f} to {high:.4f} | {gap} | {cost} | "
-            f"{'front' if row.name in marked else ''} |"
-        )
-    for peer in table.quoted:
+        means, costs = (tuple(map(row.mean, METRICS)), tuple(map(row.cost, ("cpu_s", "peak_mb", "p50_ms"))))
+        gap = f"{-one.difference:.4f} | {one.p_holm:.3f}" if one else " | "
+        key = best.name, f"{best.mean():.4f}"
+        found.append(Shown(row.name, len(row.runs), means, row.sd, f"{low:.4f} to {high:.4f}", costs, gap, key))
+    return found
+
+
+def main_table(title: str, table: Table | None, kept: Former) -> Iterator[str]:
+    """Every model of a test, and the quoted systems below."""
+    rows = joined(kept.tables.get(title, []), shown(table) if table else [])
+    people = len(table.rows[0].per_user) if table else kept.people[title]
+    yield f"### {title}\n"
+    yield f"{people} people. Best on test: {max(rows, key=lambda row: row.score).name}.\n"
+    yield from table_lines(rows)
+    if table is None:
+        yield from kept.quoted[title]
+    for peer in table.quoted if table else []:
         means = " | ".join(f"{float(peer[metric]):.4f}" for metric in METRICS)
         yield f"| *{peer['system']}, quoted* | | {means} | | | | | {peer['cpu_s']} | {peer['peak_mb']} | | |"
-    for line in table.lost:
+    for line in table.lost if table else []:
         yield f"\nWithout a result: {line['model']}, seed {line['seed']}: {line['status']}, {line['why']}."
     yield ""
 
@@ -181,8 +181,8 @@ RERUN = {
 """Peers that run here -> the models that answer them."""
 
 
-def verdicts(table: Table) -> Iterator[tuple[bool, bool, str]]:
-    """(accurate, cheap, line) of every model that has a peer in this test."""
+def verdicts(table: Table) -> Iterator[str]:
+    """The line of every model that has a peer in this test."""
     where = f"{table.dataset}, {table.test}"
     for peer, row in ((one, table[ours]) for one in table.quoted for ours in one["ours"].split("/")):
         if row is None or peer["system"] in RERUN:
@@ -197,26 +197,27 @@ def verdicts(table: Table) -> Iterator[tuple[bool, bool, str]]:
             yield verdict(where, row, name + ", same run", (float(pair.mean()), slack), peer_row.cost("cpu_s"))
 
 
-def verdict(where: str, row: Row, peer: str, gap: tuple[float, float], seconds: float) -> tuple[bool, bool, str]:
-    level, mine = gap[0] >= -gap[1], row.cost("cpu_s")
+def verdict(where: str, row: Row, peer: str, gap: tuple[float, float], seconds: float) -> str:
+    mine = row.cost("cpu_s")
     share = mine / seconds if seconds else float("nan")
-    cheap = share <= SHARE
-    words = "better" if gap[0] > gap[1] else "level" if level else "**worse**"
-    told = f"{share:.2f}{'' if cheap else ' **above**'}" if seconds else "below .05 s"
+    words = "better" if gap[0] > gap[1] else "level" if gap[0] >= -gap[1] else "**worse**"
+    told = f"{share:.2f}{'' if share <= SHARE else ' **above**'}" if seconds else "below .05 s"
     compared = f"{row.mean():.4f} | {gap[0]:+.4f} | {gap[1]:.4f} | {words}"
-    return level, cheap, f"| {where} | {row.name} | {peer} | {compared} | {mine:.1f} | {told} |"
+    return f"| {where} | {row.name} | {peer} | {compared} | {mine:.1f} | {told} |"
 
 
-def verdict_table(all_tables: list[Table]) -> Iterator[str]:
-    everything = [line for table in all_tables for line in verdicts(table)]
+def verdict_table(found: list[Table], kept: Former) -> Iterator[str]:
+    new = [line for table in found for line in verdicts(table)]
+    everything = updated(kept.verdicts, new)
     for what, references in (("published systems", False), ("plain numpy references, whose settings were given", True)):
-        found = [line for line in everything if ("| ref-" in line[2]) == references]
-        accurate, cheap = sum(one[0] for one in found), sum(one[1] for one in found)
-        yield f"Beside {what}: level or better in {accurate} of {len(found)} pairs, at most a third of the CPU seconds"
+        lines = [line for line in everything if ("| ref-" in line) == references]
+        accurate = sum("**worse**" not in line for line in lines)
+        cheap = sum("**above**" not in line and "below" not in line for line in lines)
+        yield f"Beside {what}: level or better in {accurate} of {len(lines)} pairs, at most a third of the CPU seconds"
         yield f"in {cheap}.\n"
         yield "| test | model | peer | N@20 | minus peer | noise | verdict | CPU s | share of the peer's |"
         yield "|---|---|---|--:|--:|--:|---|--:|--:|"
-        yield from (one[2] for one in found)
+        yield from lines
         yield ""
 
 
@@ -249,12 +250,30 @@ def rivals(table: Table) -> Iterator[str]:
         )
 
 
-def page(results: Path, lines: list[dict[str, Any]], quoted: Path) -> str:
-    """All of it."""
-    found = tables(results, lines, quoted)
+def complete(table: Table, kept: Former) -> bool:
+    """Whether every row of the page was made here as well, so that it is known whom validation prefers."""
+    names = {row.name for row in table.rows}
+    return all(row.name in names for row in kept.tables.get(title_of(table), []))
+
+
+def current(table: Table, kept: Former) -> Table:
+    """The table without rows of which the page has more seeds."""
+    seeds = {row.name: row.seeds for row in kept.tables.get(title_of(table), [])}
+    rows = [row for row in table.rows if len(row.runs) >= seeds.get(row.name, 0)]
+    return replace(table, rows=rows)
+
+
+def page(results: Path, lines: list[dict[str, Any]], quoted: Path, before: str) -> str:
+    """All of it; what was not made here stays as it was before."""
+    kept = former(before)
+    found = [current(table, kept) for table in tables(results, lines, quoted)]
+    found = [table for table in found if table.rows]
+    made = {title_of(table): table for table in found}
+    whole = [table for table in found if complete(table, kept)]
     parts = ["## `linear` and its rivals\n"]
     parts += ["| test | linear N@20 | rival | its N@20 | minus linear, 95 % | p |", "|---|--:|---|--:|--:|--:|"]
-    parts += [line for table in found for line in rivals(table)]
-    parts += ["\n## Verdicts\n", *verdict_table(found), "## Tables\n"]
-    parts += [line for table in found for line in main_table(table)]
+    parts += updated(kept.rivals, (line for table in whole for line in rivals(table)))
+    parts += ["\n## Verdicts\n", *verdict_table(found, kept), "## Tables\n"]
+    for title in dict.fromkeys([*kept.tables, *made]):
+        parts += main_table(title, made.get(title), kept)
     return "\n".join(parts)
