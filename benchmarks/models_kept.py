@@ -7,8 +7,9 @@ measured elsewhere, rows made here have no paired test against it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MEASURED = 14
 """Cells of the row of a model in a table."""
@@ -82,8 +83,11 @@ def joined(kept: Sequence[Shown], made: Sequence[Shown]) -> list[Shown]:
     """The rows made here, and the kept ones that have more seeds or were not made here."""
     rows = {row.name: row for row in kept}
     for row in made:
-        if row.name not in rows or row.seeds >= rows[row.name].seeds:
+        former = rows.get(row.name)
+        if former is None or row.seeds > former.seeds:
             rows[row.name] = row
+        elif row.seeds == former.seeds:
+            rows[row.name] = replace(row, gap=former.gap, best=former.best) if row.key == former.key else row
     return list(rows.values())
 
 
@@ -100,7 +104,8 @@ class Former:
         people: Title -> how many were asked.
         verdicts: (test, model, peer) -> line.
         rivals: (test, kind) -> line.
-        quoted: Title -> lines below its rows: quoted systems, and models without a result.
+        quoted: Title -> the lines of quoted systems.
+        without: Title -> what it says of models without a result.
     """
 
     tables: dict[str, list[Shown]]
@@ -108,6 +113,11 @@ class Former:
     verdicts: dict[tuple[str, ...], str]
     rivals: dict[tuple[str, ...], str]
     quoted: dict[str, list[str]]
+    without: dict[str, list[str]]
+
+    def lost(self, title: str, known: set[str]) -> list[str]:
+        """What is said of models without a result that are not known since."""
+        return [one for one in self.without.get(title, []) if one.partition(",")[0] not in known]
 
 
 def former(page: str) -> Former:
@@ -121,14 +131,9 @@ def former(page: str) -> Former:
         {title: int(part.split("\n\n")[1].split()[0]) for title, part in titles.items()},
         by_subject(verdicts),
         by_subject(rivals),
-        {title: below(part) for title, part in titles.items()},
+        {title: [line for line in part.splitlines() if line.startswith("| *")] for title, part in titles.items()},
+        {title: re.findall(r"^Without a result: (.*)$", part, re.MULTILINE) for title, part in titles.items()},
     )
-
-
-def below(section: str) -> list[str]:
-    """The lines of a table that are not of models measured."""
-    quoted = [line for line in section.splitlines() if line.startswith("| *")]
-    return quoted + [f"\n{line}" for line in section.splitlines() if line.startswith("Without a result")]
 
 
 def by_subject(text: str) -> dict[tuple[str, ...], str]:

@@ -148,13 +148,17 @@ def main_table(title: str, table: Table | None, kept: Former) -> Iterator[str]:
     yield f"### {title}\n"
     yield f"{people} people. Best on test: {max(rows, key=lambda row: row.score).name}.\n"
     yield from table_lines(rows)
-    if table is None:
-        yield from kept.quoted[title]
+    yield from [] if table else kept.quoted[title]
     for peer in table.quoted if table else []:
         means = " | ".join(f"{float(peer[metric]):.4f}" for metric in METRICS)
         yield f"| *{peer['system']}, quoted* | | {means} | | | | | {peer['cpu_s']} | {peer['peak_mb']} | | |"
-    for line in table.lost if table else []:
-        yield f"\nWithout a result: {line['model']}, seed {line['seed']}: {line['status']}, {line['why']}."
+    names = {row.name for row in rows}
+    lost = [
+        f"{one['model']}, seed {one['seed']}: {one['status']}, {one['why']}." for one in (table.lost if table else [])
+    ]
+    yield from (
+        f"\nWithout a result: {one}" for one in lost + kept.lost(title, names | {o.split(",")[0] for o in lost})
+    )
     yield ""
 
 
@@ -207,7 +211,7 @@ def verdict(where: str, row: Row, peer: str, gap: tuple[float, float], seconds: 
 
 
 def verdict_table(found: list[Table], kept: Former) -> Iterator[str]:
-    new = [line for table in found for line in verdicts(table)]
+    new = [line for table in found for line in verdicts(table if complete(table, kept) else repeated(table))]
     everything = updated(kept.verdicts, new)
     for what, references in (("published systems", False), ("plain numpy references, whose settings were given", True)):
         lines = [line for line in everything if ("| ref-" in line) == references]
@@ -254,6 +258,11 @@ def complete(table: Table, kept: Former) -> bool:
     """Whether every row of the page was made here as well, so that it is known whom validation prefers."""
     names = {row.name for row in table.rows}
     return all(row.name in names for row in kept.tables.get(title_of(table), []))
+
+
+def repeated(table: Table) -> Table:
+    """The rows of several seeds, whose noise is known without the rest of the table."""
+    return replace(table, rows=[row for row in table.rows if len(row.runs) > 1])
 
 
 def current(table: Table, kept: Former) -> Table:
