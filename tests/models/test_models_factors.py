@@ -11,6 +11,7 @@ from scipy import sparse
 from salon.data import Dataset, Events, Queries
 from salon.errors import DataError
 from salon.models.factors import BiasedMF, ImplicitALS, ImplicitBPR, fold_in, single_thread
+from salon.models.factors_start import leading_factors
 
 
 def random_log(seed: int = 0, users: int = 30, items: int = 20) -> Dataset:
@@ -44,7 +45,7 @@ def test_fold_in_equals_that_of_the_library() -> None:
 
 def test_als_is_the_library_without_its_users() -> None:
     data = random_log()
-    model = ImplicitALS(dim=8, sweeps=5, reg=1, alpha=3, weighted=True).fit(data, rng=5)
+    model = ImplicitALS(dim=8, sweeps=5, reg=1, alpha=3, weighted=True, start="random").fit(data, rng=5)
     with single_thread():
         library = AlternatingLeastSquares(
             factors=8, regularization=1, alpha=3, iterations=5, num_threads=1,
@@ -52,6 +53,48 @@ def test_als_is_the_library_without_its_users() -> None:
         )  # fmt: skip
         library.fit(sparse.csr_matrix(data.positives()), show_progress=False)
     np.testing.assert_allclose(model.item_vectors(), library.item_factors, rtol=1e-5)
+
+
+def test_als_begins_at_the_leading_part_of_the_log() -> None:
+    """A log of rank two in its own metric comes back whole, and numbers beyond its rank are 0."""
+    rng = np.random.default_rng(0)
+    rows = np.zeros((40, 30), np.float32)
+    rows[:25, :12], rows[25:, 12:29] = rng.integers(1, 4, 12), rng.integers(1, 4, 17)  # the last item is untouched
+    people, items = leading_factors(sparse.csr_array(rows), 6, np.random.default_rng(1))
+    np.testing.assert_allclose(people @ items.T, rows, atol=1e-4)
+    assert np.count_nonzero(np.abs(items).max(axis=0) > 1e-5) == 2
+    assert not items[-1].any()
+
+
+def test_the_start_of_als_is_that_of_an_exact_decomposition() -> None:
+    rows = sparse.csr_array(random_log(4, 200, 60).positives())
+    dense = rows.toarray()
+    down, across = np.sqrt(dense.sum(axis=1, keepdims=True)), np.sqrt(dense.sum(axis=0, keepdims=True))
+    normalised = np.divide(dense, down * across, out=np.zeros_like(dense), where=dense > 0)
+    left, values, right = np.linalg.svd(normalised, full_matrices=False)
+    exact = (left[:, :8] * values[:8]) @ right[:8]
+    people, items = leading_factors(rows, 8, np.random.default_rng(0))
+    found = np.divide(people @ items.T, down * across, out=np.zeros_like(dense), where=down * across > 0)
+    error, least = np.linalg.norm(normalised - found), np.linalg.norm(normalised - exact)
+    assert least <= error < 1.03 * least
+
+
+def loss(model: ImplicitALS, data: Dataset) -> float:
+    """What implicit ALS minimises, people at their best."""
+    rows = (data.positives().toarray() > 0).astype(float)
+    people, items = model.user_vectors(data.queries()), model.item_vectors()
+    confidence = np.where(rows > 0, model.settings.alpha, 1.0)
+    errors = confidence * (rows - people @ items.T) ** 2
+    return float(errors.sum() + model.settings.reg * ((people**2).sum() + (items**2).sum()))
+
+
+def test_one_sweep_from_the_leading_part_is_nearer_to_the_end_than_one_from_anywhere() -> None:
+    data = random_log(3, 80, 40)
+    near, far, end = (
+        loss(ImplicitALS(dim=6, reg=2, alpha=5, start=start, sweeps=sweeps).fit(data, rng=0), data)
+        for start, sweeps in (("svd", 1), ("random", 1), ("random", 50))
+    )
+    assert near - end < 0.5 * (far - end)
 
 
 @pytest.mark.parametrize("model", [ImplicitALS, ImplicitBPR])

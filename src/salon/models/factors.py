@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -25,6 +25,7 @@ from salon.data.queries import merge_repeats
 from salon.encode.base import FeatureSet
 from salon.errors import DataError
 from salon.models.base import Grid, RatingPredictor, VectorRecommender
+from salon.models.factors_start import leading_factors
 from salon.models.rows import answerable, query_rows, touched_columns, training_rows
 from salon.types import BoolArray, FloatArray, IntArray
 
@@ -61,7 +62,6 @@ def solve_rows(
     Returns:
         (n, d) float64.
     """
-    vectors = np.asarray(vectors, np.float64)
     n, dim = weights.shape[0], vectors.shape[1]
     solved = np.zeros((n, dim))
     with single_thread():
@@ -70,14 +70,22 @@ def solve_rows(
             right = np.zeros((rows.stop - rows.start, dim))
             for place, row in enumerate(range(rows.start, rows.stop)):
                 part = slice(weights.indptr[row], weights.indptr[row + 1])
-                named = vectors[weights.indices[part]]  # (history, d)
+                named = np.asarray(vectors[weights.indices[part]], np.float64)  # (history, d)
                 left[place] += named.T @ (weights.data[part, None] * named)
                 right[place] = pull[part] @ named
             solved[rows] = np.linalg.solve(left, right[..., None])[..., 0]
     return solved
 
 
-def fold_in(history: sparse.csr_array, vectors: FloatArray, alpha: float, reg: float) -> FloatArray:
+def gram_of(vectors: FloatArray) -> FloatArray:
+    """(d, d) float64 Y^T Y of (items, d) factors."""
+    wide = np.asarray(vectors, np.float64)
+    return np.asarray(wide.T @ wide)
+
+
+def fold_in(
+    history: sparse.csr_array, vectors: FloatArray, alpha: float, reg: float, gram: FloatArray | None = None
+) -> FloatArray:
     """The user step of implicit ALS (Hu, Koren, Volinsky 2008): vectors of new histories, items held fixed.
 
     min over z of  sum_i c_i (p_i - z.y_i)^2 + reg |z|^2,  where c = alpha x and p = 1 for items of the history, and
@@ -86,13 +94,14 @@ def fold_in(history: sparse.csr_array, vectors: FloatArray, alpha: float, reg: f
     Args:
         history: (n, items) sparse positive weights x.
         vectors: (items, d) float item factors y.
+        gram: `gram_of(vectors)`, where it is known.
 
     Returns:
         (n, d) float32; the zero vector for an empty history.
     """
     confidence = alpha * history.data.astype(np.float64)
     extra = sparse.csr_array((confidence - 1, history.indices, history.indptr), shape=history.shape)
-    base = vectors.astype(np.float64).T @ vectors.astype(np.float64)
+    base = gram_of(vectors) if gram is None else gram
     return solve_rows(extra, confidence, vectors, base, np.full(history.shape[0], reg)).astype(np.float32)
 
 
@@ -107,6 +116,8 @@ class ImplicitALSSettings(Settings):
     """Confidence of an action of weight 1; that of no action is 1."""
     sweeps: int = Field(default=5, ge=1)
     """Alternations between people and items; more cost time and rarely rank better."""
+    start: Literal["svd", "random"] = "svd"
+    """Begin at the leading factors of the log, from which one or two sweeps are nearly enough, or anywhere."""
     weighted: bool = False
     """Let the weights of the actions multiply the confidence."""
     threads: int = Field(default=1, ge=0)
@@ -116,12 +127,13 @@ class ImplicitALSSettings(Settings):
 class ImplicitALS(VectorRecommender):
     """Weighted matrix factorisation of implicit feedback (Hu, Koren, Volinsky 2008), by the library `implicit`.
 
-    Items are learned by `implicit`; a history becomes a vector by `fold_in`, the user half-step of its training.
+    Items are learned by `implicit`, beginning at `leading_factors`; a history becomes a vector by `fold_in`, the user
+    half-step of its training.
     """
 
     handles_cold_users = True
     settings: ImplicitALSSettings
-    grid: ClassVar[Grid] = {"dim": (32, 64, 128), "reg": (3.0, 30.0, 100.0), "alpha": (3.0, 10.0, 30.0)}
+    grid: ClassVar[Grid] = {"dim": (32, 64, 128), "reg": (3.0, 10.0, 30.0), "alpha": (1.0, 3.0, 10.0)}
 
     def _fit(
         self, data: Dataset, items: FeatureSet, rng: np.random.Generator, validation: Holdout | None
@@ -132,14 +144,17 @@ class ImplicitALS(VectorRecommender):
                 factors=s.dim, regularization=s.reg, alpha=s.alpha, iterations=s.sweeps, num_threads=s.threads,
                 random_state=int(rng.integers(2**31)),
             )  # fmt: skip
+            if s.start == "svd":
+                model.user_factors, model.item_factors = leading_factors(rows, s.dim, rng)
             model.fit(sparse.csr_matrix(rows), show_progress=False)
-        return {"vectors_": np.asarray(model.item_factors), "touched_": touched_columns(rows)}
+        vectors = np.asarray(model.item_factors)
+        return {"vectors_": vectors, "gram_": gram_of(vectors), "touched_": touched_columns(rows)}
 
     def user_vectors(self, queries: Queries) -> FloatArray:
         """(n, d) float32; the zero vector for a history without likes."""
         self.check_fitted()
         history = query_rows(queries, self.n_items_, weighted=self.settings.weighted)
-        return fold_in(history, self.vectors_, self.settings.alpha, self.settings.reg)
+        return fold_in(history, self.vectors_, self.settings.alpha, self.settings.reg, self.gram_)
 
     def item_vectors(self) -> FloatArray:
         """(items, d) float32; the zero vector for untouched items, which `score` leaves out."""
@@ -150,6 +165,7 @@ class ImplicitALS(VectorRecommender):
         return answerable(super()._score(queries), query_rows(queries, self.n_items_), self.touched_)
 
     vectors_: FloatArray
+    gram_: FloatArray
     touched_: BoolArray
 
 
