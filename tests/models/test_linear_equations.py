@@ -155,6 +155,15 @@ def test_a_cold_item_of_the_history_is_read_as_its_twins_and_never_as_its_own():
     np.testing.assert_allclose(scores[:WARM], expected, rtol=1e-4, atol=1e-6)
     assert scores[13] == pytest.approx(0.0, abs=1e-5)
     assert scores[12] != pytest.approx(0.0, abs=1e-4)
+    np.testing.assert_array_equal(model.score(one(13))[0], scores)  # what is kept from the first time says the same
+
+
+def test_several_cold_items_of_a_history_add_up():
+    model = fitted()
+    both = model.score(one(12, 13, 14))[0]
+    apart = [model.score(one(item))[0] for item in (12, 13, 14)]
+    np.testing.assert_allclose(both[:WARM], np.sum(apart, axis=0)[:WARM], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(both[13], apart[0][13] + apart[2][13], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

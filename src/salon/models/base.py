@@ -97,6 +97,18 @@ class Recommender(Component, ABC):
         self._check_rows(queries)
         return np.asarray(self._score(queries), dtype=np.float32)
 
+    def score_unseen(self, queries: Queries) -> FloatArray:
+        """`score` with -inf for the items of each history, which saves some models work."""
+        self.check_fitted()
+        self._check_rows(queries)
+        scores = np.asarray(self._score_unseen(queries), dtype=np.float32)
+        scores[queries.row_of(), queries.items] = -np.inf
+        return scores
+
+    def _score_unseen(self, queries: Queries) -> FloatArray:
+        """As `_score`; what it gives the items of the history is not read."""
+        return self._score(queries)
+
     def _check_rows(self, queries: Queries) -> None:
         outside = queries.items[(queries.items < 0) | (queries.items >= self.n_items_)]
         if outside.size:
@@ -134,9 +146,7 @@ class Recommender(Component, ABC):
 
     def _recommend(self, queries: Queries, k: int, *, exclude_seen: bool, allow: BoolArray | None) -> TopK:
         """The k best items of a block of queries, as `recommend`; for models that need not score all to find them."""
-        scores = self.score(queries)
-        if exclude_seen:
-            scores[queries.row_of(), queries.items] = -np.inf
+        scores = self.score_unseen(queries) if exclude_seen else self.score(queries)
         if allow is not None:
             scores[~allow & np.ones_like(scores, bool)] = -np.inf
         return top_k(scores, k)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -143,13 +144,22 @@ class MediaGraphFilter(Recommender):
         )
         return symmetric_normalised(symmetrised(knn_graph(vectors, features.present, self.settings.neighbours)))
 
+    def restore(self, state: Mapping[str, Any]) -> Self:
+        """Takes back what `state` gave."""
+        self.__dict__.pop("_graphs", None)
+        return super().restore(state)
+
+    @cached_property
+    def _graphs(self) -> dict[str, sparse.csr_array]:
+        """S_m by modality."""
+        n = self.n_items_
+        return {name: self.media_[k * n : (k + 1) * n] for k, name in enumerate(self.names_)}
+
     def _score(self, queries: Queries) -> FloatArray:
         history = query_rows(queries, self.n_items_, weighted=False)
-        n = self.n_items_
-        graphs = {name: self.media_[k * n : (k + 1) * n] for k, name in enumerate(self.names_)}
         scores = np.zeros(history.shape, np.float32)
         wanted = {name for name, weight in self.weights_.items() if weight}
-        for name, part in part_scores(history, self.graph_, self.basis_, graphs, wanted):
+        for name, part in part_scores(history, self.graph_, self.basis_, self._graphs, wanted):
             scores += np.float32(self.weights_[name]) * part
         return answerable(scores, history, self.reachable_)
 

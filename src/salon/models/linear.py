@@ -132,8 +132,7 @@ class Linear(Recommender):
                 wider = with_answers(queries, validation)
                 problem = Problem(latest(wider, settings.max_history), media, data.n_items, n_attributes)
         stats = problem.statistics(point)
-        reach = self._reach if local else None
-        state = learned(stats, media, point, data.n_items, reach)
+        state = learned(stats, media, point, data.n_items, self._reach if local else None)
         about = {name: value for name, value in about.items() if np.isfinite(value)}
         return {**state, "search_": about, "n_attributes_": n_attributes}
 
@@ -143,15 +142,17 @@ class Linear(Recommender):
         self.check_fitted()
         return Point(**self.point_)
 
-    def _score(self, queries: Queries) -> FloatArray:
-        scores = self._closed(queries)
+    def _score(self, queries: Queries, own: bool = True) -> FloatArray:
+        scores = self._closed(queries, own)
         if self.few is not None:
             self.few.replace(queries, scores)
         return scores
 
-    def _closed(self, queries: Queries) -> FloatArray:
-        scores: FloatArray = self.scorer.scores(self._rows(queries))
-        return scores
+    def _score_unseen(self, queries: Queries) -> FloatArray:
+        return self._score(queries, own=False)
+
+    def _closed(self, queries: Queries, own: bool = True) -> FloatArray:
+        return self.scorer.scores(self._rows(queries), own=own)
 
     def similar(self, items: IntArray, k: int = 10, *, allow: BoolArray | None = None) -> TopK:
         """The k items most like each given item, by the closed form: likeness is not drawn towards popularity."""

@@ -65,7 +65,7 @@ class LocalScorer(Scorer):
         indptr = np.concatenate([[0], np.cumsum(counts)])
         return sparse.csr_array((values, places[kept], indptr), (queries.shape[0], len(self.rows)), dtype=np.float32)
 
-    def scores(self, queries: sparse.csr_array) -> FloatArray:
+    def scores(self, queries: sparse.csr_array, *, own: bool = True) -> FloatArray:
         """As in `Scorer`; a touched item that nothing in the history is a neighbour of scores 0."""
         folded = self.folded(queries)
         scores = np.tile(self.start, (queries.shape[0], 1))
@@ -78,12 +78,12 @@ class LocalScorer(Scorer):
             columns = columns[columns < self.warm_count]
             scores[query, self.rows[columns]] = total[columns] * self.out[columns]
             if len(self.twins.cold):
-                scores[query, self.twins.cold] = self._cold(*entries)
-        if len(self.twins.cold):
+                scores[query, self.twins.cold] = self._cold_of(*entries)
+        if own and len(self.twins.cold):
             self._without_own(queries, scores)
         return scores
 
-    def _cold(self, places: IntArray, values: FloatArray) -> FloatArray:
+    def _cold_of(self, places: IntArray, values: FloatArray) -> FloatArray:
         """(c,) float32 scores of the cold items for one folded history."""
         twins, count = self.twins, self.warm_count
         passed = spread(places, values, self.handed)[1][:count]
@@ -108,8 +108,7 @@ class LocalScorer(Scorer):
         passed = sparse.csr_array((folded @ self.handed)[:, :count])
         return passed + np.float32(self.twins.own) * folded[:, :count] if self.twins.own else passed
 
-    def own_scores(self, cold: IntArray) -> FloatArray:
-        """As in `Scorer`."""
+    def _own_scores(self, cold: IntArray) -> FloatArray:
         columns = sparse.csr_array(self.twins.weights[:, cold].T)  # (c, t)
         scaled = columns @ sparse.diags_array(self.into[: self.warm_count])
         empty = sparse.csr_array((len(cold), len(self.rows) - self.warm_count), dtype=np.float32)

@@ -7,8 +7,9 @@ with a further column that says so where that happened in training.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -89,10 +90,19 @@ class DeepRanker(Ranker):
         return about | {f"{PREFIX}{name}_": value for name, value in weights_of(network).items()}
 
     def _values(self, features: FloatArray, items: IntArray) -> FloatArray:
-        inputs = Scaling(self.centre_, self.scale_, self.gaps_)(features)
-        network = self._network(int(self.rows_.max()) + 1, inputs.shape[1])
+        return _scores(self._ready, Scaling(self.centre_, self.scale_, self.gaps_)(features), self.rows_[items])
+
+    def restore(self, state: Mapping[str, Any]) -> Self:
+        """Takes back what `state` gave."""
+        self.__dict__.pop("_ready", None)
+        return super().restore(state)
+
+    @cached_property
+    def _ready(self) -> RankNetwork:
+        """The network with what was learned, made once."""
+        network = self._network(int(self.rows_.max()) + 1, len(self.centre_) + int(self.gaps_.sum()))
         load_weights(network, {n[len(PREFIX) : -1]: v for n, v in vars(self).items() if n.startswith(PREFIX)})
-        return _scores(network.eval(), inputs, self.rows_[items])
+        return network.eval()
 
 
 class DCN(DeepRanker):

@@ -165,11 +165,11 @@ class Facts:
     ) -> list[FloatArray]:
         """Three columns (m, 1) per modality, two where order means nothing."""
         found: list[FloatArray] = []
-        ends = np.cumsum(self.dims)
+        ends, summed = np.cumsum(self.dims), np.asarray(history @ self.vectors)  # a slice would be copied first
         for number, (start, end) in enumerate(zip(ends - self.dims, ends, strict=True)):
             vectors, there = self.vectors[:, start:end], self.present[:, number]
             some = np.asarray(history @ there.astype(np.float32)) > 0
-            means = unit_rows(np.asarray(history @ vectors))
+            means = unit_rows(summed[:, start:end])
             found.append(_cosine(means[owner], vectors[items], some[owner] & there[items]))
             if len(self.age):
                 last = _latest(queries, there)

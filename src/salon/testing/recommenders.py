@@ -111,6 +111,8 @@ def _check_filters(model: Recommender, queries: Queries) -> None:
     seen = queries.seen(items).toarray() > 0
     found = model.recommend(queries, items)
     expect(not _chosen(found.ids, seen).any(), "exclude_seen leaves out the whole history.")
+    others = np.where(seen, np.float32(-np.inf), model.score(queries))
+    expect_close(model.score_unseen(queries), others, "score_unseen is score without the items of the history.")
     both = model.recommend(queries, items, exclude_seen=False)
     finite = model.score(queries) > -np.inf
     expect(np.array_equal((both.ids >= 0).sum(axis=1), finite.sum(axis=1)), "Without filters all scored items come.")
