@@ -98,7 +98,12 @@ class Recommender(Component, ABC):
         return np.asarray(self._score(queries), dtype=np.float32)
 
     def score_unseen(self, queries: Queries) -> FloatArray:
-        """`score` with -inf for the items of each history, which saves some models work."""
+        """(n, items) float32: `score` with -inf for the items of each history, which saves some models work.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+            DataError: A query names an item row outside the catalogue.
+        """
         self.check_fitted()
         self._check_rows(queries)
         scores = np.asarray(self._score_unseen(queries), dtype=np.float32)

@@ -165,7 +165,7 @@ class ImplicitALS(VectorRecommender):
         return answerable(super()._score(queries), query_rows(queries, self.n_items_), self.touched_)
 
     vectors_: FloatArray
-    gram_: FloatArray
+    gram_: FloatArray | None = None
     touched_: BoolArray
 
 
