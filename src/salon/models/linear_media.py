@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,10 @@ class Media:
         left = self._taken(name, rows)
         product: FloatArray = left @ (left if columns is None else self._taken(name, columns)).T
         return product
+
+    def gram_flops(self, rows: int, columns: int) -> float:
+        """Operations of the Grams of all modalities over so many rows and over them beside so many columns."""
+        return 2.0 * rows * (rows + columns) * sum(vectors.shape[1] for vectors in self.rows.values())
 
     def _taken(self, name: str, rows: IntArray) -> FloatArray:
         vectors = self.rows[name]
@@ -136,6 +140,24 @@ class Media:
             dict(zip(names, centres, strict=True)),
             {name: fingerprint for name, _, fingerprint in table},
         )
+
+
+@dataclass(frozen=True)
+class KeptMedia(Media):
+    """Media that keep every Gram they were asked for, so that the next weighing of modalities costs a sum."""
+
+    known: dict[tuple[str, bytes, bytes | None], FloatArray] = field(default_factory=dict)
+
+    def gram(self, name: str, rows: IntArray, columns: IntArray | None = None) -> FloatArray:
+        """As in `Media`; the array is the caller's own."""
+        key = (name, rows.tobytes(), None if columns is None else columns.tobytes())
+        if key not in self.known:
+            self.known[key] = super().gram(name, rows, columns)
+        return self.known[key].copy()
+
+    def gram_flops(self, rows: int, columns: int) -> float:
+        """As in `Media` the first time, and then that of reading them."""
+        return 2.0 * rows * (rows + columns) * len(self.rows) if self.known else super().gram_flops(rows, columns)
 
 
 def check_named(point: Point, items: FeatureSet) -> None:

@@ -27,6 +27,11 @@ def solve_seconds(rows: int) -> float:
     return float(SOLVE * rows**3 / FLOPS)
 
 
+def twin_flops(warm: int, cold: int) -> float:
+    """Operations of the twins of so many cold items, the Grams aside: a factor and its use."""
+    return warm**3 / 3.0 + 2.0 * warm**2 * cold
+
+
 class Budget:
     """Seconds of the reference core that a search may still spend."""
 
@@ -102,8 +107,8 @@ class Problem:
         key = (cold.tobytes(), point.model_dump(include=TWINNED))
         if self._twins is not None and self._twins[0] == key:
             return scorer_of((solution, handed), counts, point, self.media, cold, self.n_items, self._twins[1])
-        t, dims = len(solution.scales.rows), sum(rows.shape[1] for rows in self.media.rows.values())
-        budget.spend(t**3 / 3.0 + 2.0 * t**2 * len(cold) + 2.0 * t * (t + len(cold)) * dims)
+        budget.spend(twin_flops(len(solution.scales.rows), len(cold)))
+        budget.spend(self.media.gram_flops(len(solution.scales.rows), len(cold)))
         scorer = scorer_of((solution, handed), counts, point, self.media, cold, self.n_items)
         self._twins = (key, scorer.twins)
         return scorer

@@ -18,7 +18,7 @@ from scipy import sparse
 from salon.arrays import block_size, blocks
 from salon.data import Holdout, Queries
 from salon.models.linear_few_search import Trial, choose_few
-from salon.models.linear_head import PART, carried, head_of, head_size
+from salon.models.linear_head import PART, carried, head_of, head_size, twin_head_of, twin_head_size
 from salon.models.linear_holdout import (
     WARM_SHARE,
     Task,
@@ -161,7 +161,7 @@ def search(
         point, warm_value = _warm_search(warm, start, spent, rng)
         solves += spent.solves
     if cold and min(len(task.holdout) for task in cold) >= FEWEST:
-        point, cold_value = climb(remembered(_mean_value(cold, budget)), point, _twin_grid(point), budget)
+        point, cold_value = _twin_search(cold, point, budget)
         rival = _rival_task(problem, cold, touched, validation, rng)
         scales = sorted(COLD_SCALES, reverse=True)
         best = int(np.argmax(rival.values(point, scales, budget)))  # of equal ones the most generous to cold items
@@ -220,6 +220,17 @@ def _from_starts(task: Task, start: Point, budget: Budget) -> tuple[Point, float
         found.append(climb(value, start.moved(entries), grid, budget, rounds=1, patience=1))
         budget.left = max(budget.left, 0.0) + rest.left
     return climb(value, max(found, key=lambda pair: pair[1])[0], grid, budget)
+
+
+def _twin_search(tasks: list[Task], point: Point, budget: Budget) -> tuple[Point, float]:
+    """Who is whose twin: found with all touched items, or where that is too dear with the head of them."""
+    grid, size = _twin_grid(point), twin_head_size(tasks, budget.left)
+    if size is None:
+        return climb(remembered(_mean_value(tasks, budget)), point, grid, budget)
+    heads = [twin_head_of(task, size) for task in tasks]
+    start = carried(point, tasks[0].problem, heads[0].problem)
+    found, value = climb(remembered(_mean_value(heads, budget)), start, grid, budget)
+    return point.moved({name: found.flat()[name] for name in grid}), value
 
 
 def _few_search(task: Task, point: Point, last: bool, rng: np.random.Generator) -> Point:
