@@ -95,7 +95,8 @@ def chosen(job: dict[str, Any], what: Task) -> dict[str, Any]:
 def fitted(job: dict[str, Any], what: Task) -> tuple[Any, dict[str, Any]]:
     """The model, and what its fit cost."""
     peer = PEERS.get(job["model"])
-    if not peer and job["protocol"] == "cold" and not registry.resolve("model", job["model"]).handles_cold_items:
+    kind: Any = peer or registry.resolve("model", job["model"])
+    if job["protocol"] == "cold" and not kind.handles_cold_items:
         raise SalonError("does not place items without actions")
     model = peer(what.data, what.valid) if peer else registry.create("model", job["model"], chosen(job, what))
     limited(job["limit"])
