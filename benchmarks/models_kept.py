@@ -167,3 +167,39 @@ def updated(kept: dict[tuple[str, ...], str], made: Iterable[str]) -> list[str]:
     lines = kept | {about(line): line for line in made}
     order = list(dict.fromkeys(key[0] for key in lines))
     return [line for _, line in sorted(lines.items(), key=lambda one: order.index(one[0][0]))]
+
+
+Lines = dict[tuple[str, ...], str]
+Shows = dict[str, list[Shown]]
+
+
+def valid_rivals(kept: Lines, rows: Shows) -> Lines:
+    """The kept rivals whose scores, and those of `linear`, are still what the tables show."""
+    found, scores = {}, scores_of(rows)
+    for key, line in kept.items():
+        test, base, rival, score = cells(line)[:4]
+        asked = {("linear", base)} | (set() if rival.startswith("*") else {(rival.partition(": ")[2], score)})
+        if asked <= scores[test]:
+            found[key] = line
+    return found
+
+
+def valid_verdicts(kept: Lines, rows: Shows) -> Lines:
+    """The kept verdicts on scores that the tables still show."""
+    found, scores = {}, scores_of(rows)
+    for key, line in kept.items():
+        test, name, _, score = cells(line)[:4]
+        if (name, score) in scores[test]:
+            found[key] = line
+    return found
+
+
+def scores_of(rows: Shows) -> dict[str, set[tuple[str, str]]]:
+    """Names and scores of the rows of each test."""
+    return {where_of(title): {row.key for row in shown} for title, shown in rows.items()}
+
+
+def where_of(title: str) -> str:
+    """A test as the lines of rivals name it: "lastfm, cold, ranked among all" is "lastfm, all"."""
+    head, _, among = title.partition(", ranked among ")
+    return f"{head.partition(',')[0]}, {among}" if among else title

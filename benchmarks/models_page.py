@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from models_kept import Former, Shown, former, joined, table_lines, updated
+from models_kept import Former, Shown, former, joined, table_lines, updated, valid_rivals, valid_verdicts
 
 from salon.evaluate.significance import compare, measure, sign_flip_test
 from salon.evaluate.values import Comparison
@@ -141,9 +141,8 @@ def shown(table: Table) -> list[Shown]:
     return found
 
 
-def main_table(title: str, table: Table | None, kept: Former) -> Iterator[str]:
+def main_table(title: str, rows: list[Shown], table: Table | None, kept: Former) -> Iterator[str]:
     """Every model of a test, and the quoted systems below."""
-    rows = joined(kept.tables.get(title, []), shown(table) if table else [])
     people = len(table.rows[0].per_user) if table else kept.people[title]
     yield f"### {title}\n"
     yield f"{people} people. Best on test: {max(rows, key=lambda row: row.score).name}.\n"
@@ -210,9 +209,9 @@ def verdict(where: str, row: Row, peer: str, gap: tuple[float, float], seconds: 
     return f"| {where} | {row.name} | {peer} | {compared} | {mine:.1f} | {told} |"
 
 
-def verdict_table(found: list[Table], kept: Former) -> Iterator[str]:
+def verdict_table(found: list[Table], kept: Former, rows: dict[str, list[Shown]]) -> Iterator[str]:
     new = [line for table in found for line in verdicts(table if complete(table, kept) else repeated(table))]
-    everything = updated(kept.verdicts, new)
+    everything = updated(valid_verdicts(kept.verdicts, rows), new)
     for what, references in (("published systems", False), ("plain numpy references, whose settings were given", True)):
         lines = [line for line in everything if ("| ref-" in line) == references]
         accurate = sum("**worse**" not in line for line in lines)
@@ -225,19 +224,28 @@ def verdict_table(found: list[Table], kept: Former) -> Iterator[str]:
         yield ""
 
 
-def rivals(table: Table) -> Iterator[str]:
-    """`linear` beside the network, the ensemble and the quoted system that are best; ours chosen on validation."""
-    base = table["linear"]
+def kind_of(name: str) -> str:
+    """What a row is beside `linear`; empty for what is not compared with it."""
+    if name == "linear+tokens":
+        return "with tokens"
+    if name in RANKERS:
+        return "ranker over it"
+    if name.startswith("ensemble-"):
+        return "ensemble"
+    return "" if name.split("-")[0] in (*SHALLOW, "implicit") or "+" in name else "network"
+
+
+def rivals(table: Table, shown: list[Shown]) -> Iterator[str]:
+    """`linear` beside the network, the ensemble and the quoted system that are best; ours chosen on validation.
+
+    Only of kinds of which all rows that are shown were made here: else it is not known whom validation prefers.
+    """
+    base, made = table["linear"], {row.name for row in table.rows}
     if base is None:
         return
-    own = [row for row in table.rows if row.name.split("-")[0] not in (*SHALLOW, "implicit") and "+" not in row.name]
-    networks = [row for row in own if row.name not in RANKERS]
-    rankers = [row for row in own if row.name in RANKERS]
-    joined = [row for row in table.rows if row.name.startswith("ensemble-")]
-    tokens = [row for row in table.rows if row.name == "linear+tokens"]
-    kinds = {"network": networks, "ranker over it": rankers, "ensemble": joined, "with tokens": tokens}
-    for what, rows in kinds.items():
-        if rows:
+    for what in ("network", "ranker over it", "ensemble", "with tokens"):
+        rows = [row for row in table.rows if kind_of(row.name) == what]
+        if rows and all(row.name in made for row in shown if kind_of(row.name) == what):
             row = max(rows, key=lambda r: np.mean([run["valid"][MAIN] for run in r.runs]))
             pair = row.per_user - base.per_user
             p, slack = sign_flip_test(pair, np.random.default_rng(0)), 1.96 * pair.std(ddof=1) / np.sqrt(len(pair))
@@ -255,9 +263,9 @@ def rivals(table: Table) -> Iterator[str]:
 
 
 def complete(table: Table, kept: Former) -> bool:
-    """Whether every row of the page was made here as well, so that it is known whom validation prefers."""
-    names = {row.name for row in table.rows}
-    return all(row.name in names for row in kept.tables.get(title_of(table), []))
+    """Whether every row of the page was made here as well."""
+    made = {row.name for row in table.rows}
+    return all(row.name in made for row in kept.tables.get(title_of(table), []))
 
 
 def repeated(table: Table) -> Table:
@@ -276,13 +284,14 @@ def page(results: Path, lines: list[dict[str, Any]], quoted: Path, before: str) 
     """All of it; what was not made here stays as it was before."""
     kept = former(before)
     found = [current(table, kept) for table in tables(results, lines, quoted)]
-    found = [table for table in found if table.rows]
-    made = {title_of(table): table for table in found}
-    whole = [table for table in found if complete(table, kept)]
+    made = {title_of(table): table for table in found if table.rows}
+    titles = dict.fromkeys([*kept.tables, *made])
+    rows = {title: joined(kept.tables.get(title, []), shown(made[title]) if title in made else []) for title in titles}
     parts = ["## `linear` and its rivals\n"]
     parts += ["| test | linear N@20 | rival | its N@20 | minus linear, 95 % | p |", "|---|--:|---|--:|--:|--:|"]
-    parts += updated(kept.rivals, (line for table in whole for line in rivals(table)))
-    parts += ["\n## Verdicts\n", *verdict_table(found, kept), "## Tables\n"]
-    for title in dict.fromkeys([*kept.tables, *made]):
-        parts += main_table(title, made.get(title), kept)
+    new = [line for title, table in made.items() for line in rivals(table, rows[title])]
+    parts += updated(valid_rivals(kept.rivals, rows), new)
+    parts += ["\n## Verdicts\n", *verdict_table(list(made.values()), kept, rows), "## Tables\n"]
+    for title in titles:
+        parts += main_table(title, rows[title], made.get(title), kept)
     return "\n".join(parts)
