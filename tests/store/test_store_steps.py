@@ -1,5 +1,7 @@
 """The steps of the tables: from the first one with data in it to the newest, which is what the code expects."""
 
+import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -71,6 +73,22 @@ def test_several_that_open_a_new_store_at_once_make_its_tables_once(bare_url: st
     for store in stores:
         assert store.revision() == 0
         store.close()
+
+
+def test_a_new_file_that_somebody_else_holds_is_waited_for(tmp_path: Path) -> None:
+    """Several processes open a new store at once; only one at a time can change how it is logged."""
+    path = tmp_path / "bare.sqlite"
+    make_file(path)
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # SQLite refuses who changes the log meanwhile without waiting
+    with pytest.raises(StoreError, match="locked"):
+        open_store(f"sqlite:///{path}", wait=0.1)
+    timer = threading.Timer(0.3, other.execute, ["ROLLBACK"])
+    timer.start()
+    with open_store(f"sqlite:///{path}", wait=20.0) as store:
+        assert store.revision() == 0
+    timer.join()
+    other.close()
 
 
 def test_a_store_of_a_newer_version_is_refused(bare_url: str) -> None:

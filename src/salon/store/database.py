@@ -10,6 +10,7 @@ import importlib.util
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -180,7 +181,7 @@ def _sqlite_engine(url: URL, wait: float) -> Engine:
         made = sqlite3.connect(uri, uri=True, timeout=wait, isolation_level=None, check_same_thread=False)
         try:
             for pragma in _PRAGMAS:
-                made.execute(f"PRAGMA {pragma}")
+                _set(made, pragma, wait)
         except BaseException:
             made.close()
             raise
@@ -206,6 +207,19 @@ def _sqlite_engine(url: URL, wait: float) -> Engine:
             connection.exec_driver_sql(how)
 
     return engine
+
+
+def _set(connection: sqlite3.Connection, pragma: str, wait: float) -> None:
+    """Sets a pragma; a new file that others open too is refused its log at once, without the wait of SQLite itself."""
+    end = time.monotonic() + wait
+    while True:
+        try:
+            connection.execute(f"PRAGMA {pragma}")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
+                raise
+            time.sleep(0.01)
 
 
 def _identity(path: str) -> tuple[int, int] | None:
