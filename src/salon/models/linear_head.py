@@ -55,8 +55,7 @@ def trial_seconds(tasks: Sequence[Task], size: int | None = None) -> float:
     """One weighing of the twins of all tasks on the reference core, on all items or on the `size` most touched."""
     total = 0.0
     for task in tasks:
-        train, cold = task.problem.train, _ranked(task)
-        touched = len(np.unique(train.items[train.weights > 0]))
+        touched, cold = task.problem.touched, _ranked(task)
         if size is None:
             warm, placed = touched, 0 if task.cold is None else len(task.cold)
             total += task.problem.media.gram_flops(warm, placed)

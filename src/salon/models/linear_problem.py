@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from salon.data import Queries
@@ -66,6 +68,11 @@ class Problem:
         self._grams: Grams | None = None
         self._solved: dict[str, tuple[object, Solution]] = {}
         self._twins: tuple[object, Twins] | None = None
+
+    @cached_property
+    def touched(self) -> int:
+        """How many items somebody likes."""
+        return int(np.count_nonzero(np.bincount(self.train.items[self.train.weights > 0], minlength=1)))
 
     def statistics(self, point: Point) -> Statistics:
         """The sums that a point needs."""

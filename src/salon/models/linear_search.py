@@ -184,8 +184,7 @@ def _mean_value(tasks: list[Task], budget: Budget) -> Callable[[Point], float]:
 
 def _warm_search(task: Task, start: Point, budget: Budget, rng: np.random.Generator) -> tuple[Point, float]:
     """The settings for touched items: found on all of them, or on the head and then moved along the ridge on all."""
-    train = task.problem.train
-    touched = len(np.unique(train.items[train.weights > 0]))
+    touched = task.problem.touched
     size = head_size(touched, budget.left)
     head = head_of(task, size, rng) if size < touched else task
     if head is task or len(head.holdout) < FEWEST:
